@@ -1,0 +1,1 @@
+"""MLIP-AutoPipe: from a chemical composition to an interatomic potential that can be trusted."""

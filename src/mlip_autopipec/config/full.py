@@ -1,0 +1,229 @@
+"""The whole configuration, validated: every number the pipeline uses, with its unit and its default.
+
+A field without a default is inferred by a rule of `expand.py`; the descriptions are the reference page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from mlip_autopipec.config.elements import parse_composition
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Temperatures = Annotated[list[Positive], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values are never coerced from another type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Structures(Section):
+    """Starting structures."""
+
+    lattice: Literal["diamond", "fcc", "bcc", "hcp", "sc"] = Field(description="Crystal lattice of the starting cells.")
+    lattice_constant_angstrom: Positive = Field(description="Lattice constant a of the conventional cell, A.")
+    c_over_a: Positive = Field(1.633, description="Ratio c/a of an hcp lattice (ideal spheres); unused by others.")
+    repeat: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(
+        description="Repetitions of the conventional cell along its axes; every labelled cell has this size."
+    )
+    volume_strain_max: Fraction = Field(0.15, description="Largest relative change of volume, to both sides.")
+    volume_points: Count = Field(7, description="Number of volumes between the two extremes.")
+    shear_strain_max: Fraction = Field(0.06, description="Largest engineering shear and uniaxial strain.")
+    shear_points: Count = Field(2, description="Number of amplitudes for each of the six strains.")
+    rattle_amplitudes_angstrom: Annotated[list[Positive], Field(min_length=1)] = Field(
+        [0.05, 0.12, 0.22], description="Root-mean-square displacement per atom of rattled cells, A."
+    )
+    rattles_per_amplitude: Count = Field(4, description="Rattled cells per amplitude, at random volumes and strains.")
+    minimum_distance_fraction: Fraction = Field(
+        0.7, description="Cells with a distance below this fraction of the sum of covalent radii are thrown away."
+    )
+
+
+class Exploration(Section):
+    """Molecular dynamics with a universal surrogate."""
+
+    surrogate: str = Field("sevennet-0", description="Universal potential that drives the walkers.")
+    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0, 2200.0], description="Temperatures of the walkers, K.")
+    walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
+    steps: Count = Field(1000, description="MD steps of a walker.")
+    timestep_fs: Positive = Field(2.0, description="MD time step, fs.")
+    friction_per_ps: Positive = Field(10.0, description="Friction of the Langevin thermostat, 1/ps.")
+    interval_steps: Count = Field(10, description="A frame is kept every so many steps.")
+    minimum_distance_fraction: Fraction = Field(
+        0.6, description="A walker stops when a distance falls below this fraction of the sum of covalent radii."
+    )
+    maximum_force_ev_per_angstrom: Positive = Field(30.0, description="A walker stops above this force, eV/A.")
+
+
+class Test(Section):
+    """The held-out test set: its own trajectories, which no selection ever sees."""
+
+    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0], description="Temperatures of the test walkers, K.")
+    steps: Count = Field(500, description="MD steps of a test walker.")
+    frames: Count = Field(30, description="Frames labelled for the test, spread evenly over the test walkers.")
+
+
+class Sampling(Section):
+    """Choosing few, diverse frames among many."""
+
+    method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
+    candidates: Count = Field(description="Number of frames chosen among all explored ones.")
+    soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
+    soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
+    soap_l_max: Count = Field(4, description="Largest angular momentum of SOAP.")
+    soap_sigma_angstrom: Positive = Field(0.4, description="Width of SOAP's atomic Gaussians, A.")
+
+
+class ActiveLearning(Section):
+    """The loop: how many labels, when a frame is uncertain, when to end."""
+
+    labels_first: Count = Field(120, description="Labels of generation 0.")
+    labels_per_generation: Count = Field(40, description="Labels added by each later generation, at most.")
+    label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
+    generations_max: Count = Field(8, description="Number of generations at most.")
+    gamma_select: Annotated[float, Field(ge=1)] = Field(
+        2.0, description="A frame is uncertain above this extrapolation grade (1: the edge of the training data)."
+    )
+    gamma_stop: Annotated[float, Field(ge=1)] = Field(
+        10.0, description="A simulation stops above this extrapolation grade."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ActiveLearning:
+        if self.gamma_stop <= self.gamma_select:
+            raise ValueError(f"gamma_stop ({self.gamma_stop}) must be above gamma_select ({self.gamma_select})")
+        if self.labels_first > self.label_budget:
+            raise ValueError(
+                f"labels_first ({self.labels_first}) must not be above label_budget ({self.label_budget})"
+            )
+        return self
+
+
+class Labelling(Section):
+    """Density functional theory with Quantum ESPRESSO."""
+
+    engine: Literal["espresso"] = Field("espresso", description="Program that makes the labels.")
+    command: str = Field("pw.x", description="How pw.x is started; several words are allowed ('mpirun -np 4 pw.x').")
+    pseudo_dir: list[str] = Field(description="Folders where pseudopotential files are looked for, in order.")
+    pseudopotentials: dict[str, str] = Field(description="UPF file by element.")
+    ecutwfc_ry: Positive = Field(description="Plane-wave cutoff of the wavefunctions, Ry.")
+    ecutrho_ry: Positive = Field(description="Plane-wave cutoff of the density, Ry.")
+    kspacing_per_angstrom: Positive = Field(
+        0.2, description="Largest distance of k-points, 1/A, counting the factor 2 pi."
+    )
+    kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(
+        description="Monkhorst-Pack mesh of the labelled cells; strained cells keep it."
+    )
+    kshift: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)] = Field(
+        [0, 0, 0], description="Offset of the mesh by half a step (1) or not (0)."
+    )
+    smearing: Literal["cold", "gaussian", "fermi-dirac", "methfessel-paxton"] = Field(
+        "cold", description="Smearing of the occupations."
+    )
+    degauss_ry: Positive = Field(0.01, description="Width of the smearing, Ry.")
+    conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
+    electron_maxstep: Count = Field(80, description="SCF iterations before another attempt is made.")
+    max_seconds: Count = Field(7200, description="Wall time of one pw.x run, s.")
+    maximum_force_ev_per_angstrom: Positive = Field(50.0, description="A label with a larger force is quarantined.")
+    minimum_distance_fraction: Fraction = Field(
+        0.5, description="A frame with a distance below this fraction of the sum of covalent radii gets no label."
+    )
+    atom_box_angstrom: Positive = Field(12.0, description="Edge of the box of an isolated reference atom, A.")
+
+    def surface(self) -> dict[str, Any]:
+        """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
+        names = (
+            "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kmesh", "kshift", "smearing", "degauss_ry",
+            "conv_thr_ry_per_atom", "atom_box_angstrom",
+        )  # fmt: skip
+        return self.model_dump(include=set(names))
+
+
+class Training(Section):
+    """The interatomic potential."""
+
+    trainer: Literal["linear-ace"] = Field("linear-ace", description="Program that fits the potential.")
+    cutoff_angstrom: Positive = Field(description="Cutoff of the potential, A.")
+    degrees: list[Annotated[list[Count], Field(min_length=2, max_length=4)]] = Field(
+        [[8, 6, 4], [12, 8, 6], [14, 10, 8], [16, 12, 8], [18, 14, 10], [20, 16, 12], [25, 21, 17]],
+        description="Bases to choose from, smallest first: largest total degree of the two-, three-, ... body "
+        "functions. One entry fixes the basis.",
+    )
+    environments_per_function: Positive = Field(
+        3.0, description="The largest basis is used that leaves so many atomic environments per function and element."
+    )
+    energy_weight: Positive = Field(30.0, description="Weight of an energy (per atom^1/2) against a force, A.")
+    stress_weight: NotNegative = Field(1.0, description="Weight of a virial (per atom^1/2) against a force, A.")
+    baseline: Literal["zbl", "none"] = Field("zbl", description="Repulsion subtracted before and added after the fit.")
+    zbl_inner_angstrom: Positive = Field(description="ZBL is whole below this distance, A.")
+    zbl_outer_angstrom: Positive = Field(description="ZBL has ended at this distance, A.")
+
+    @model_validator(mode="after")
+    def _zbl_inside(self) -> Training:
+        if not self.zbl_inner_angstrom < self.zbl_outer_angstrom < self.cutoff_angstrom:
+            raise ValueError(
+                "zbl_inner_angstrom < zbl_outer_angstrom < cutoff_angstrom is needed, not "
+                f"{self.zbl_inner_angstrom}, {self.zbl_outer_angstrom}, {self.cutoff_angstrom}"
+            )
+        return self
+
+
+class Simulation(Section):
+    """Molecular dynamics with the new potential, watching its own uncertainty."""
+
+    engine: Literal["ase"] = Field("ase", description="Program that runs the dynamics.")
+    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0, 2200.0], description="Temperatures of the walkers, K.")
+    walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
+    steps: Count = Field(10000, description="MD steps of a walker.")
+    timestep_fs: Positive = Field(2.0, description="MD time step, fs.")
+    friction_per_ps: Positive = Field(5.0, description="Friction of the Langevin thermostat, 1/ps.")
+    gamma_interval_steps: Count = Field(10, description="The extrapolation grade is computed every so many steps.")
+    frames_per_walker: Count = Field(20, description="Uncertain frames kept of one walker, at most.")
+    minimum_distance_fraction: Fraction = Field(
+        0.5, description="A walker stops when a distance falls below this fraction of the sum of covalent radii."
+    )
+
+
+class Validation(Section):
+    """Properties that a user checks first, and when they are good enough."""
+
+    eos_points: Annotated[int, Field(ge=5)] = Field(7, description="Volumes of the equation of state.")
+    eos_volume_strain_max: Fraction = Field(0.06, description="Largest relative change of volume, to both sides.")
+    elastic_strain: Fraction = Field(0.005, description="Strain of the finite differences of the elastic constants.")
+    lattice_constant_relative_max: Positive = Field(0.003, description="Allowed relative error of the lattice constant.")
+    bulk_modulus_relative_max: Positive = Field(0.05, description="Allowed relative error of the bulk modulus.")
+    energy_rmse_max_mev_per_atom: Positive = Field(5.0, description="Allowed energy error on the test set, meV/atom.")
+    force_rmse_max_mev_per_angstrom: Positive = Field(150.0, description="Allowed force error on the test set, meV/A.")
+
+
+class Config(Section):
+    """The whole configuration of one run."""
+
+    composition: str = Field(description="Chemical formula: the one thing that must be given.")
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
+        description="Name of the run: everything is written to results/<run>/."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(1, description="Feeds every random choice.")
+    material_class: list[Literal["metal", "covalent", "molecular", "noble"]] = Field(
+        alias="class", description="What kind of material this is."
+    )
+    structures: Structures
+    exploration: Exploration
+    test: Test
+    sampling: Sampling
+    active_learning: ActiveLearning
+    labelling: Labelling
+    training: Training
+    simulation: Simulation
+    validation: Validation
+
+    @property
+    def elements(self) -> list[str]:
+        """Element symbols of the composition, in its order."""
+        return list(parse_composition(self.composition))

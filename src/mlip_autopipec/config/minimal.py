@@ -1,0 +1,79 @@
+"""What a user may write: the full configuration with everything but the composition left optional."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from mlip_autopipec.config.full import Config, Section
+from mlip_autopipec.errors import ConfigError, nearest
+
+REQUIRED = ("composition",)
+
+
+def _partial(model: type[BaseModel]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kind: Any = field.annotation
+        key = field.alias or name
+        if isinstance(kind, type) and issubclass(kind, Section):
+            fields[name] = (_partial(kind) | None, Field(None, description=kind.__doc__))
+        elif key in REQUIRED:
+            fields[name] = (kind, Field(description=field.description))
+        else:
+            constrained = Annotated[(kind, *field.metadata)] if field.metadata else kind
+            fields[name] = (constrained | None, Field(None, alias=field.alias, description=field.description))
+    return create_model(f"User{model.__name__}", __config__=ConfigDict(extra="forbid"), **fields)
+
+
+UserConfig = _partial(Config)
+
+
+def explain(error: ValidationError, model: type[BaseModel], written: dict[str, Any]) -> ConfigError:
+    """The first fault of a pydantic error as one sentence with the key, the value and the mend."""
+    fault = error.errors()[0]
+    path = [str(part) for part in fault["loc"]]
+    key = ".".join(path) or "config"
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, path[:-1])
+        return ConfigError(
+            key, fault["input"], "unknown key", f"Known here: {', '.join(sorted(known))}.{nearest(path[-1], known)}"
+        )
+    if fault["type"] == "missing":
+        return ConfigError(key, None, "this key is needed", "Write for example 'composition: Si'.")
+    message = fault["msg"].removeprefix("Value error, ")
+    return ConfigError(key, fault["input"], message, f"Expected: {_described(model, path)}")
+
+
+def _walk(model: type[BaseModel], path: list[str]) -> Any:
+    """The field at a path of names (aliases included), or None."""
+    field = None
+    for part in path:
+        found = {f.alias or n: f for n, f in model.model_fields.items()}.get(part)
+        if found is None:
+            return field
+        field = found
+        inner = next((k for k in _kinds(found.annotation) if isinstance(k, type) and issubclass(k, BaseModel)), None)
+        if inner is not None:
+            model = inner
+    return field
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__args__", None) or (annotation,)
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        field = {f.alias or n: f for n, f in model.model_fields.items()}.get(part)
+        inner = [k for k in _kinds(field.annotation) if isinstance(k, type) and issubclass(k, BaseModel)] if field else []
+        if not inner:
+            return []
+        model = inner[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _described(model: type[BaseModel], path: list[str]) -> str:
+    field = _walk(model, path)
+    return (field.description or "a valid value.") if field is not None else "a valid value."

@@ -1,0 +1,110 @@
+"""What a person sees of a run, and how a job speaks: logs, locks, first and last lines."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from mlip_autopipec.errors import MlipError
+
+_NAME = re.compile(r'(?:^|\s)name="?([A-Za-z0-9]+)"?')
+_UID = re.compile(r'(?:^|\s)uid="?([A-Za-z0-9]+)"?')
+_locks: list[IO[str]] = []
+
+
+def frame_names(path: str | os.PathLike[str]) -> list[str]:
+    """Names (or else uids) of the frames in an extended XYZ file, read from its comment lines alone."""
+    names = []
+    with open(path, encoding="utf-8") as handle:
+        while count := handle.readline().strip():
+            comment = handle.readline()
+            found = _NAME.search(comment) or _UID.search(comment)
+            if not found:
+                raise MlipError(f"{path}: frame {len(names)} has neither name nor uid. Delete the file and run again.")
+            names.append(found.group(1))
+            for _ in range(int(count)):
+                handle.readline()
+    return names
+
+
+def lock_run(folder: str | os.PathLike[str]) -> None:
+    """Hold `folder`/.lock until this process ends, however it ends.
+
+    Raises:
+        MlipError: another process holds it.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    handle = open(Path(folder) / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - held until the process ends
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise MlipError(f"{folder} is being written by another run. Wait for it, or give this one another 'run' name.") from None
+    _locks.append(handle)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends, so that a killed run leaves no writers behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+
+
+@contextmanager
+def job(log: str | os.PathLike[str]) -> Iterator[None]:
+    """Run a job's body with all output in its log; a user's mistake ends it with one message, not a traceback."""
+    die_with_parent()
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "w", encoding="utf-8", buffering=1) as handle:
+        sys.stdout = sys.stderr = handle
+        try:
+            yield
+        except MlipError as error:
+            print(f"Error: {error}", file=handle)
+            sys.exit(1)
+        except Exception:
+            traceback.print_exc(file=handle)
+            print("This is a fault of the program, not of your input: please report it with this log.", file=handle)
+            sys.exit(1)
+        finally:
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def start_text(composition: str, folder: str, inferred: str, limits: Any) -> str:
+    """What was inferred and what will be done."""
+    return (
+        f"\nMLIP-AutoPipe: a potential for {composition}, in {folder}/\n\n"
+        f"Inferred (each can be set in the config):\n{inferred}\n\n"
+        f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate; then "
+        f"up to {limits.labels_per_generation} more labels\nin each of at most {limits.generations_max} generations "
+        f"({limits.label_budget} training labels in all) until the simulations find nothing uncertain;\n"
+        f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n"
+    )
+
+
+def end_text(summary_path: str | os.PathLike[str]) -> str:
+    """The five last lines: potential, report, labels used, test errors, verdict; '' while there is no summary."""
+    path = Path(summary_path)
+    if not path.is_file():
+        return ""
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    labels, test = summary["labels"], summary["test"]
+    quarantined = f", {labels['quarantined']} quarantined" if labels["quarantined"] else ""
+    verdict = "passed" if summary["passed"] else "not passed: " + "; ".join(summary["failures"])
+    return (
+        f"\nPotential:   {summary['potential']['yaml']}, .yace, .asi\n"
+        f"Report:      {path.parent / 'report.html'}\n"
+        f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}, "
+        f"{summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT\n"
+        f"Test errors: {test['energy_rmse_mev_per_atom']:.2f} meV/atom, {test['force_rmse_mev_per_angstrom']:.0f} meV/A "
+        f"on {test['frames']} frames no selection saw\n"
+        f"Verdict:     {verdict}; {'converged' if summary['converged'] else 'not converged'}: {summary['reason']}"
+    )

@@ -1,0 +1,96 @@
+"""Langevin molecular dynamics that stops at the first sign of trouble and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.md.langevin import Langevin
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+
+from mlip_autopipec.errors import DataError
+from mlip_autopipec.frames import closest_contact
+
+
+@dataclass(frozen=True)
+class Thermostat:
+    """How the atoms are moved: temperature (K), time step (fs), Langevin friction (1/ps)."""
+
+    temperature_k: float
+    timestep_fs: float
+    friction_per_ps: float
+
+
+@dataclass(frozen=True)
+class Guards:
+    """When a walker stops: distance as a fraction of the sum of covalent radii, force in eV/A."""
+
+    minimum_distance_fraction: float
+    maximum_force_ev_per_angstrom: float = np.inf
+
+    def trouble(self, atoms: Atoms) -> str:
+        """What is wrong with this frame, in words; '' when nothing is."""
+        if not np.isfinite(atoms.positions).all():
+            return "a position is not a number"
+        ratio, distance = closest_contact(atoms)
+        if ratio < self.minimum_distance_fraction:
+            return (
+                f"two atoms are {distance:.2f} A apart, {ratio:.2f} of the sum of their covalent radii "
+                f"(limit {self.minimum_distance_fraction})"
+            )
+        force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+        if not force <= self.maximum_force_ev_per_angstrom:
+            return f"a force of {force:.1f} eV/A (limit {self.maximum_force_ev_per_angstrom})"
+        return ""
+
+
+def run(
+    atoms: Atoms,
+    calculator: Calculator,
+    thermostat: Thermostat,
+    guards: Guards,
+    *,
+    steps: int,
+    interval: int,
+    random: np.random.Generator,
+    visit: Callable[[int, Atoms], str],
+) -> tuple[int, str]:
+    """Run constant-volume Langevin dynamics from Maxwell-Boltzmann velocities.
+
+    Args:
+        atoms: start; a copy is moved.
+        visit: called with step and atoms every `interval` steps, the start included, after the guards were asked;
+            returns a reason to stop, or ''.
+        random: feeds velocities and thermostat.
+
+    Returns:
+        The number of steps made and the reason for stopping early ('' when all were made).
+    """
+    moving = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    moving.calc = calculator
+    MaxwellBoltzmannDistribution(moving, temperature_K=thermostat.temperature_k, rng=random)
+    dynamics = Langevin(
+        moving,
+        timestep=thermostat.timestep_fs * units.fs,
+        temperature_K=thermostat.temperature_k,
+        friction=thermostat.friction_per_ps / (1000 * units.fs),
+        rng=random,
+    )
+    done = 0
+    while True:
+        try:
+            reason = guards.trouble(moving) or visit(done, moving)
+            if reason or done >= steps:
+                return done, reason
+            block = min(interval, steps - done)
+            dynamics.run(block)
+            done += block
+        except DataError as error:  # a calculator that refuses a frame, e.g. atoms nearer than its table
+            return done, str(error)
+        except (ValueError, RuntimeError) as error:  # what calculators raise for coordinates that have exploded
+            if np.isfinite(moving.positions).all() and closest_contact(moving)[0] >= guards.minimum_distance_fraction:
+                raise
+            return done, f"the atoms flew apart or together: {error}"

@@ -1,0 +1,146 @@
+"""Structures on disk: reading, writing, identity and lineage. The only file that knows the extended-XYZ keys.
+
+Every frame is an `ase.Atoms` whose `info` carries `uid`, `parent`, `origin`, `generation` and `config_type`.
+Labels are `REF_energy` (eV, total), `REF_forces` (N x 3, eV/A) and `REF_stress` (Voigt xx,yy,zz,yz,xz,xy, eV/A^3,
+ASE's sign). Uncertainty is `gamma` (per atom, dimensionless) and `gamma_max`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.io import read, write
+from matscipy.neighbours import neighbour_list
+
+from mlip_autopipec.artifacts import atomic_path
+from mlip_autopipec.errors import InputFileError
+
+ENERGY, FORCES, STRESS, MAGMOMS = "REF_energy", "REF_forces", "REF_stress", "REF_magmoms"
+GAMMA, GAMMA_MAX = "gamma", "gamma_max"
+ISOLATED_ATOM = "IsolatedAtom"
+LINEAGE = ("uid", "parent", "origin", "generation", "config_type")
+
+_IDENTITY_STEP_ANGSTROM = 1e-5  # coordinates closer than this are the same frame; files keep 8 decimals
+
+
+def uid(atoms: Atoms) -> str:
+    """Identity of a frame: 'f' and 15 hexadecimal digits hashed from cell, periodicity, species and positions.
+
+    Coordinates are rounded to 1e-5 A first, so that a frame keeps its identity through a file. The leading letter
+    keeps readers of extended XYZ from taking an identity for a number.
+    """
+    digest = hashlib.sha256()
+    for array in (atoms.cell.array, atoms.positions):
+        steps = np.round(np.asarray(array, dtype=float) / _IDENTITY_STEP_ANGSTROM).astype("<i8")
+        digest.update(steps.tobytes())
+    digest.update(np.asarray(atoms.numbers, dtype="<i4").tobytes())
+    digest.update(np.asarray(atoms.pbc, dtype="u1").tobytes())
+    return f"f{digest.hexdigest()[:15]}"
+
+
+def new_frame(
+    atoms: Atoms, *, origin: str, config_type: str, parent: str = "", generation: int = 0, **extra: object
+) -> Atoms:
+    """A clean copy of `atoms` (no calculator, no labels) that says where it came from.
+
+    Args:
+        origin: generator or walker with its parameters, e.g. ``"rattle amplitude=0.1 seed=3"``.
+        config_type: kind of structure; errors are reported by it.
+        parent: uid of the frame this one was made from, or ''.
+        generation: generation of the loop that made it.
+        extra: further `info` entries (numbers or strings).
+    """
+    frame = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    frame.info.update(
+        uid=uid(frame), parent=parent, origin=origin, generation=int(generation), config_type=config_type, **extra
+    )
+    return frame
+
+
+def set_label(
+    atoms: Atoms, energy_ev: float, forces: np.ndarray, stress: np.ndarray | None, magmoms: np.ndarray | None = None
+) -> Atoms:
+    """Write a label into a frame (units in the module's docstring) and return it.
+
+    Raises:
+        ValueError: a value is not finite or has the wrong shape.
+    """
+    forces = np.asarray(forces, dtype=float)
+    if forces.shape != (len(atoms), 3) or not np.isfinite(forces).all() or not np.isfinite(energy_ev):
+        raise ValueError(f"a label for {len(atoms)} atoms needs a finite energy and ({len(atoms)}, 3) finite forces")
+    atoms.info[ENERGY] = float(energy_ev)
+    atoms.arrays[FORCES] = forces
+    if stress is not None:
+        stress = np.asarray(stress, dtype=float)
+        if stress.shape != (6,) or not np.isfinite(stress).all():
+            raise ValueError("a stress has six finite Voigt components")
+        atoms.info[STRESS] = stress
+    if magmoms is not None:
+        atoms.arrays[MAGMOMS] = np.asarray(magmoms, dtype=float)
+    return atoms
+
+
+def write_frames(path: str | os.PathLike[str], frames: Iterable[Atoms]) -> None:
+    """Write frames as extended XYZ, whole or not at all; an empty list gives an empty file."""
+    frames = list(frames)
+    with atomic_path(path) as temporary:
+        if frames:
+            write(temporary, frames, format="extxyz", write_results=False)
+
+
+def read_frames(path: str | os.PathLike[str]) -> list[Atoms]:
+    """Read all frames of an extended XYZ file; an empty file is an empty list.
+
+    Raises:
+        InputFileError: the file is missing, truncated, or holds NaN coordinates.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputFileError(path, "no such file", "Run the rule that makes it, by giving its name to snakemake.")
+    if path.stat().st_size == 0:
+        return []
+    try:
+        frames = read(path, index=":", format="extxyz")
+    except Exception as error:  # ASE raises many kinds for a damaged file
+        raise InputFileError(
+            path, f"not readable as extended XYZ ({error})", "Delete it and run again; it is made anew."
+        ) from None
+    for number, frame in enumerate(frames):
+        frame.calc = None
+        if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all()):
+            raise InputFileError(path, f"frame {number} has coordinates that are not numbers", "Remove that frame.")
+    return frames
+
+
+def unique(frames: Sequence[Atoms], seen: Iterable[str] = ()) -> list[Atoms]:
+    """Frames in order, without those whose uid was there before (in `seen` or earlier in the list)."""
+    known = set(seen)
+    kept = []
+    for frame in frames:
+        name = frame.info.get("uid") or uid(frame)
+        if name not in known:
+            known.add(name)
+            kept.append(frame)
+    return kept
+
+
+def closest_contact(atoms: Atoms) -> tuple[float, float]:
+    """Closest pair under periodic boundaries, judged by size.
+
+    Returns:
+        The smallest ratio of a distance to the sum of the two covalent radii (Cordero 2008) and that distance in A;
+        two infinities when no pair is nearer than twice the sum of radii.
+    """
+    radii = covalent_radii[atoms.numbers]
+    first, second, distance = neighbour_list("ijd", atoms, cutoff=4 * float(radii.max(initial=0.1)))
+    if len(distance) == 0:
+        return float("inf"), float("inf")
+    ratio = distance / (radii[first] + radii[second])
+    closest = int(np.argmin(ratio))
+    return float(ratio[closest]), float(distance[closest])

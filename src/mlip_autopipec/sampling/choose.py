@@ -1,0 +1,59 @@
+"""What gets a label: candidates of generation 0, uncertain frames of the later ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from mlip_autopipec.config.full import Sampling
+from mlip_autopipec.errors import DataError
+from mlip_autopipec.frames import ISOLATED_ATOM, unique
+from mlip_autopipec.sampling.descriptors import structure_descriptors
+from mlip_autopipec.sampling.direct import direct, principal_components
+from mlip_autopipec.sampling.farthest import farthest_points
+
+
+def choose_candidates(pool: list[Atoms], settings: Sampling) -> tuple[list[Atoms], dict[str, Any]]:
+    """DIRECT among all starting and explored frames.
+
+    Returns:
+        The chosen frames and a record of the choice.
+
+    Raises:
+        DataError: the pool is empty.
+    """
+    frames = unique(pool)
+    if not frames:
+        raise DataError("there is no frame to choose from: every walker stopped before it kept one")
+    components = principal_components(structure_descriptors(frames, settings))
+    chosen = [frames[k] for k in direct(components, settings.candidates)]
+    record = {
+        "method": settings.method,
+        "frames": len(frames),
+        "duplicates_left_out": len(pool) - len(frames),
+        "components": components.shape[1],
+        "asked": settings.candidates,
+        "chosen": len(chosen),
+    }
+    return chosen, record
+
+
+def choose_uncertain(
+    uncertain: list[Atoms], dataset: list[Atoms], number: int, settings: Sampling
+) -> list[Atoms]:
+    """Uncertain frames far from one another and from all that is labelled (farthest-point sampling).
+
+    Args:
+        uncertain: frames found above the extrapolation threshold.
+        dataset: labelled frames and frames whose label failed; none of them is chosen again.
+        number: how many, at most.
+    """
+    known = [frame for frame in dataset if frame.info.get("config_type") != ISOLATED_ATOM]
+    frames = unique(uncertain, seen=(frame.info["uid"] for frame in known))
+    if not frames:
+        return []
+    components = principal_components(structure_descriptors(frames + known, settings))
+    seen: np.ndarray = components[len(frames) :]
+    return [frames[k] for k in farthest_points(components[: len(frames)], number, seen)]

@@ -1,0 +1,61 @@
+"""The loop's input functions; nothing else in the workflow knows how many generations there will be."""
+
+import json
+
+
+def frame_names(path):
+    """Names of the frames in an extended XYZ file, read from its comment lines only: this is called many times."""
+    return console.frame_names(path)
+
+
+def frames_of(batch):
+    """Names of the frames of one batch of labels; the file that lists them is made first when it has to be."""
+    if batch == "atoms":
+        return ELEMENTS
+    if batch == "eos":
+        return [f"v{k}" for k in range(CONFIG.validation.eos_points)]
+    if batch == "test":
+        return frame_names(checkpoints.test_frames.get().output.frames)
+    return frame_names(checkpoints.select.get(gen=batch.removeprefix("gen")).output.frames)
+
+
+def labels_of(batch):
+    """Label files of one batch."""
+    return [f"{RUN}/labeled/{batch}/{frame}.json" for frame in frames_of(batch)]
+
+
+def labels_until(wildcards):
+    """Label files of all generations up to this one."""
+    return [label for gen in range(int(wildcards.gen) + 1) for label in labels_of(f"gen{gen}")]
+
+
+def frames_until(wildcards):
+    """Frame files of all generations up to this one."""
+    return [f"{RUN}/frames/gen{gen}.extxyz" for gen in range(int(wildcards.gen) + 1)]
+
+
+def simulated(gen, suffix):
+    """Files of all simulation walkers of one generation."""
+    return [f"{RUN}/simulated/gen{gen}/{walker}.{suffix}" for walker in SIMULATORS]
+
+
+def last_generation():
+    """Number of the generation whose assessment ended the loop; the loop is walked as far as it has come."""
+    gen = 0
+    while True:
+        with open(checkpoints.assess.get(gen=gen).output[0]) as handle:
+            if json.load(handle)["finished"]:
+                return gen
+        gen += 1
+
+
+def of_last_generation(*names):
+    """An input function: these files of the last generation ('{gen}' is filled in)."""
+    return lambda wildcards: [f"{RUN}/{name.format(gen=last_generation())}" for name in names]
+
+
+def of_all_generations(*names):
+    """An input function: these files of every generation."""
+    return lambda wildcards: [
+        f"{RUN}/{name.format(gen=gen)}" for name in names for gen in range(last_generation() + 1)
+    ]

@@ -1,0 +1,148 @@
+"""Frames to labels: which frames, one Quantum ESPRESSO run each, and the dataset they make."""
+
+
+rule atoms:
+    """Isolated atoms, the reference of all energies."""
+    output:
+        f"{RUN}/frames/atoms.extxyz",
+    log:
+        f"{RUN}/logs/atoms.log",
+    params:
+        symbols=ELEMENTS,
+        box_angstrom=CONFIG.labelling.atom_box_angstrom,
+    message:
+        "Placing isolated atoms: {params.symbols}"
+    script:
+        "../../scripts/atoms.py"
+
+
+rule eos_cells:
+    """Cells of the equation of state."""
+    output:
+        f"{RUN}/frames/eos.extxyz",
+    log:
+        f"{RUN}/logs/eos_cells.log",
+    params:
+        symbol=ELEMENTS[0],
+        structures=CONFIG.structures.model_dump(),
+        points=CONFIG.validation.eos_points,
+        volume_strain_max=CONFIG.validation.eos_volume_strain_max,
+    message:
+        "Building {params.points} cells for the equation of state"
+    script:
+        "../../scripts/eos_cells.py"
+
+
+checkpoint test_frames:
+    """The held-out test frames, from walkers of their own."""
+    input:
+        expand(f"{RUN}/test/{{name}}.extxyz", name=TESTERS),
+    output:
+        frames=f"{RUN}/frames/test.extxyz",
+    log:
+        f"{RUN}/logs/test_frames.log",
+    params:
+        number=CONFIG.test.frames,
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Taking {params.number} test frames that no selection will see"
+    script:
+        "../../scripts/test_frames.py"
+
+
+def to_select_from(wildcards):
+    """Candidates for generation 0; afterwards what the last simulation was uncertain about, and what is known."""
+    gen = int(wildcards.gen)
+    if gen == 0:
+        return {"candidates": f"{RUN}/candidates.extxyz"}
+    return {
+        "assessment": f"{RUN}/assess/gen{gen - 1}.json",
+        "uncertain": simulated(gen - 1, "extxyz"),
+        "dataset": f"{RUN}/dataset_gen{gen - 1}.extxyz",
+        "quarantine": f"{RUN}/quarantine_gen{gen - 1}.extxyz",
+    }
+
+
+checkpoint select:
+    """Which frames get a label in this generation."""
+    input:
+        unpack(to_select_from),
+    output:
+        frames=f"{RUN}/frames/gen{{gen}}.extxyz",
+    log:
+        f"{RUN}/logs/select/gen{{gen}}.log",
+    params:
+        sampling=CONFIG.sampling.model_dump(),
+        labels_first=LIMITS.labels_first,
+        labels_per_generation=LIMITS.labels_per_generation,
+        label_budget=LIMITS.label_budget,
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Generation {wildcards.gen}: selecting frames to label"
+    script:
+        "../../scripts/select.py"
+
+
+rule label:
+    """One Quantum ESPRESSO run in a folder of its own; a failure is a result, recorded and kept.
+
+    A frame is known by its content, so a younger frame file is no reason to label it again.
+    """
+    input:
+        ancient(f"{RUN}/frames/{{batch}}.extxyz"),
+    output:
+        label=f"{RUN}/labeled/{{batch}}/{{frame}}.json",
+        raw=f"{RUN}/labeled/{{batch}}/{{frame}}.pwo",
+    log:
+        f"{RUN}/logs/label/{{batch}}/{{frame}}.log",
+    params:
+        surface=CONFIG.labelling.surface(),
+    resources:
+        mem_mb=2000,
+        runtime=CONFIG.labelling.max_seconds // 60 + 10,
+    message:
+        "Labelling {wildcards.batch} {wildcards.frame}"
+    script:
+        "../../scripts/label.py"
+
+
+rule collect:
+    """All accepted labels so far in one dataset, all others in quarantine with the reason."""
+    input:
+        frames=frames_until,
+        labels=labels_until,
+        atoms=f"{RUN}/frames/atoms.extxyz",
+        atom_labels=lambda wildcards: labels_of("atoms"),
+    output:
+        dataset=f"{RUN}/dataset_gen{{gen}}.extxyz",
+        quarantine=f"{RUN}/quarantine_gen{{gen}}.extxyz",
+        record=f"{RUN}/dataset_gen{{gen}}.json",
+    log:
+        f"{RUN}/logs/collect/gen{{gen}}.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    message:
+        "Generation {wildcards.gen}: collecting labels"
+    script:
+        "../../scripts/collect.py"
+
+
+use rule collect as collect_test with:
+    input:
+        frames=f"{RUN}/frames/test.extxyz",
+        labels=lambda wildcards: labels_of("test"),
+        atoms=f"{RUN}/frames/atoms.extxyz",
+        atom_labels=lambda wildcards: labels_of("atoms"),
+    output:
+        dataset=f"{RUN}/testset.extxyz",
+        quarantine=f"{RUN}/quarantine_test.extxyz",
+        record=f"{RUN}/testset.json",
+    log:
+        f"{RUN}/logs/collect/test.log",
+    message:
+        "Collecting the test set"
