@@ -1,13 +1,28 @@
 """The last potential: properties, report, bundle."""
 
 
+use rule collect as collect_eos with:
+    input:
+        frames=f"{RUN}/frames/eos.extxyz",
+        labels=lambda wildcards: labels_of("eos"),
+        atoms=f"{RUN}/frames/atoms.extxyz",
+        atom_labels=lambda wildcards: labels_of("atoms"),
+    output:
+        dataset=f"{RUN}/validation/eos_dft.extxyz",
+        quarantine=f"{RUN}/validation/eos_quarantine.extxyz",
+        record=f"{RUN}/validation/eos_dft.json",
+    log:
+        f"{RUN}/logs/collect/eos.log",
+    message:
+        "Collecting the DFT energies of the equation of state"
+
+
 rule validate:
     """Equation of state against DFT on the same cells, elastic constants, pass or fail."""
     input:
         potential=of_last_generation("potential_gen{gen}.yaml"),
         evaluation=of_last_generation("evaluation/gen{gen}.json"),
-        cells=f"{RUN}/frames/eos.extxyz",
-        labels=lambda wildcards: labels_of("eos"),
+        cells=f"{RUN}/validation/eos_dft.extxyz",
     output:
         eos=f"{RUN}/validation/eos.json",
         elastic=f"{RUN}/validation/elastic.json",
@@ -16,6 +31,7 @@ rule validate:
         f"{RUN}/logs/validate.log",
     params:
         settings=CONFIG.validation.model_dump(),
+        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
     resources:
         mem_mb=2000,
         runtime=60,

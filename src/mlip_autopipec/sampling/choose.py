@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.config.full import Sampling
@@ -41,19 +40,20 @@ def choose_candidates(pool: list[Atoms], settings: Sampling) -> tuple[list[Atoms
 
 
 def choose_uncertain(
-    uncertain: list[Atoms], dataset: list[Atoms], number: int, settings: Sampling
+    uncertain: list[Atoms], known: list[Atoms], number: int, budget: int, settings: Sampling
 ) -> list[Atoms]:
     """Uncertain frames far from one another and from all that is labelled (farthest-point sampling).
 
     Args:
         uncertain: frames found above the extrapolation threshold.
-        dataset: labelled frames and frames whose label failed; none of them is chosen again.
+        known: labelled frames and frames whose label failed; none of them is chosen again.
         number: how many, at most.
+        budget: how many labels there may be in all, those of `known` counted.
     """
-    known = [frame for frame in dataset if frame.info.get("config_type") != ISOLATED_ATOM]
-    frames = unique(uncertain, seen=(frame.info["uid"] for frame in known))
-    if not frames:
+    seen = [frame for frame in known if frame.info.get("config_type") != ISOLATED_ATOM]
+    frames = unique(uncertain, seen=(frame.info["uid"] for frame in seen))
+    number = min(number, budget - len(seen))
+    if not frames or number < 1:
         return []
-    components = principal_components(structure_descriptors(frames + known, settings))
-    seen: np.ndarray = components[len(frames) :]
-    return [frames[k] for k in farthest_points(components[: len(frames)], number, seen)]
+    components = principal_components(structure_descriptors(frames + seen, settings))
+    return [frames[k] for k in farthest_points(components[: len(frames)], number, components[len(frames) :])]

@@ -10,7 +10,7 @@ from ase.build import bulk, make_supercell
 
 from mlip_autopipec.config.full import Structures
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import closest_contact, new_frame, unique
+from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact, new_frame, unique
 from mlip_autopipec.seeds import generator
 from mlip_autopipec.structures.perturb import VOIGT, rattle, scale_volume, strain
 
@@ -48,6 +48,36 @@ def generate(symbol: str, settings: Structures, seed: int) -> list[Atoms]:
             "Write a larger structures.lattice_constant_angstrom."
         )
     return frames
+
+
+def isolated_atoms(symbols: list[str], box_angstrom: float) -> list[Atoms]:
+    """One atom of each element in a cubic box, named by its symbol.
+
+    The atom sits off the centre of symmetry, so that no symmetry of the box holds a wrong state in place.
+    """
+    frames = []
+    for symbol in symbols:
+        atom = Atoms(symbol, positions=[[0.01, 0.02, 0.03]], cell=[box_angstrom] * 3, pbc=True)
+        frames.append(
+            new_frame(atom, origin=f"isolated atom, box {box_angstrom} A", config_type=ISOLATED_ATOM, name=symbol)
+        )
+    return frames
+
+
+def volume_series(symbol: str, settings: Structures, points: int, volume_strain_max: float) -> list[Atoms]:
+    """The perfect crystal at evenly spaced volumes, named v0, v1, ...; `volume_change` says which one each is."""
+    perfect = crystal(symbol, settings)
+    changes = np.linspace(-volume_strain_max, volume_strain_max, points)
+    return [
+        new_frame(
+            scale_volume(perfect, change),
+            origin=f"equation of state, volume {change:+.4f}",
+            config_type="eos",
+            name=f"v{k}",
+            volume_change=float(change),
+        )
+        for k, change in enumerate(changes)
+    ]
 
 
 def _physical(frame: Atoms, settings: Structures) -> bool:

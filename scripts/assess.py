@@ -1,0 +1,17 @@
+"""Decide whether the loop goes on."""
+
+from mlip_autopipec.console import job
+
+with job(snakemake.log[0]):
+    from mlip_autopipec.artifacts import read_json, write_json
+    from mlip_autopipec.simulation import assess
+
+    i, p = snakemake.input, snakemake.params
+    decision = assess(
+        [read_json(path) for path in i.records],
+        generation=int(snakemake.wildcards.gen),
+        labels_requested=read_json(i.dataset)["requested"],
+        generations_max=p.generations_max,
+        label_budget=p.label_budget,
+    )
+    write_json(snakemake.output[0], decision)

@@ -1,0 +1,16 @@
+"""Collect labels into a dataset and a quarantine."""
+
+from mlip_autopipec.console import job
+
+with job(snakemake.log[0]):
+    from mlip_autopipec.artifacts import write_json
+    from mlip_autopipec.frames import read_frames, write_frames
+    from mlip_autopipec.labelling.collect import collect
+
+    i, o = snakemake.input, snakemake.output
+    paths = [i.frames] if isinstance(i.frames, str) else i.frames
+    frames = [frame for path in paths for frame in read_frames(path)]
+    accepted, quarantined, record = collect(frames, list(i.labels), read_frames(i.atoms), list(i.atom_labels))
+    write_frames(o.dataset, accepted)
+    write_frames(o.quarantine, quarantined)
+    write_json(o.record, record)

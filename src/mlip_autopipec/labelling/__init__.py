@@ -1,0 +1,1 @@
+"""From frames to labels: the labeller interface and the engines behind it."""

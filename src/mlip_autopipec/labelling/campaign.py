@@ -1,0 +1,49 @@
+"""One frame of the campaign: find it, label it, keep the verdict and the raw output."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mlip_autopipec.artifacts import atomic_path
+from mlip_autopipec.config.full import Labelling
+from mlip_autopipec.frames import read_frames
+from mlip_autopipec.labelling.collect import find_frame
+from mlip_autopipec.labelling.espresso.run import EspressoLabeller
+from mlip_autopipec.labelling.labeller import Label, Labeller, write_label
+
+PathLike = str | os.PathLike[str]
+
+
+def make_labeller(settings: Labelling) -> Labeller:
+    """The engine that the configuration names.
+
+    Raises:
+        ConfigurationFault: the engine's program or one of its files is missing.
+    """
+    return EspressoLabeller.from_config(settings.model_dump())
+
+
+def label_frame(
+    frames_file: PathLike, name: str, settings: Labelling, *, label_file: PathLike, raw_file: PathLike
+) -> Label:
+    """Label the frame `name` of `frames_file` in the folder beside `label_file` that has its name.
+
+    The verdict is written whatever it is; the raw output beside it is the deciding one, or a line saying why there is
+    none.
+
+    Raises:
+        ConfigurationFault: the set-up is wrong for every frame; nothing is written, the campaign must stop.
+        DataError: there is no such frame.
+    """
+    frame = find_frame(read_frames(frames_file), name)
+    folder = Path(label_file).with_suffix("")
+    label = make_labeller(settings).label(frame, folder)
+    with atomic_path(raw_file) as temporary:
+        if label.output_file is not None:
+            shutil.copyfile(folder / label.output_file, temporary)
+        else:
+            temporary.write_text(f"No {label.engine} run: {label.reason}\n", encoding="utf-8")
+    write_label(label_file, label)
+    return label

@@ -1,0 +1,102 @@
+"""Labels and frames become a dataset; what was not accepted goes to quarantine with its reason."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from mlip_autopipec.errors import DataError
+from mlip_autopipec.frames import ISOLATED_ATOM, set_label
+from mlip_autopipec.labelling.labeller import Label, read_label
+
+PathLike = str | os.PathLike[str]
+
+
+def name_of(frame: Atoms) -> str:
+    """Name under which a frame's label is stored: its `name`, or else its uid."""
+    return str(frame.info.get("name") or frame.info["uid"])
+
+
+def find_frame(frames: list[Atoms], name: str) -> Atoms:
+    """The frame of this name.
+
+    Raises:
+        DataError: there is none.
+    """
+    for frame in frames:
+        if name_of(frame) == name:
+            return frame
+    raise DataError(f"no frame '{name}' in its file: delete its label and run again")
+
+
+def collect(
+    frames: list[Atoms], labels: Sequence[PathLike], atoms: list[Atoms], atom_labels: Sequence[PathLike]
+) -> tuple[list[Atoms], list[Atoms], dict[str, Any]]:
+    """Put labels on their frames.
+
+    Args:
+        frames: frames that were to be labelled.
+        labels: their label files, `<name>.json`.
+        atoms, atom_labels: the isolated atoms and their label files.
+
+    Returns:
+        The accepted frames (isolated atoms first), the quarantined frames with `outcome`, `kind` and `reason` in their
+        info, and a record of counts and costs.
+
+    Raises:
+        InputFileError: a label file is damaged.
+    """
+    by_name = {name_of(frame): frame for frame in frames}
+    accepted, quarantined = [], []
+    found = [(by_name[Path(path).stem], read_label(path)) for path in labels]
+    references = [(find_frame(atoms, Path(path).stem), read_label(path)) for path in atom_labels]
+    for frame, label in references + found:
+        (accepted if label.accepted else quarantined).append(_labelled(frame, label))
+    generations = sorted({int(frame.info["generation"]) for frame, _ in found})
+    record = {
+        "requested": len(found),
+        "accepted": sum(label.accepted for _, label in found),
+        "quarantined": sum(not label.accepted for _, label in found),
+        "by_generation": [
+            {"generation": g, **_counts([label for f, label in found if f.info["generation"] == g])}
+            for g in generations
+        ],
+        "outcomes": dict(Counter(label.outcome for _, label in found)),
+        "recovered": sum(label.accepted and len(label.attempts) > 1 for _, label in found),
+        "quarantine": [
+            {"name": name_of(frame), "config_type": frame.info["config_type"], "kind": label.kind, "reason": label.reason}
+            for frame, label in references + found
+            if not label.accepted
+        ],
+        "isolated_atoms_ev": {f.get_chemical_symbols()[0]: lab.energy_ev for f, lab in references},
+        "cpu_hours": sum(label.cpu_seconds for _, label in references + found) / 3600,
+        "wall_seconds_mean": float(np.mean([label.wall_seconds for _, label in found])) if found else None,
+        "engine": sorted({f"{label.engine} {label.engine_version}" for _, label in found if label.engine_version}),
+        "warnings": dict(Counter(w for _, label in found for w in label.warnings)),
+    }
+    return accepted, quarantined, record
+
+
+def _counts(labels: list[Label]) -> dict[str, int]:
+    accepted = sum(label.accepted for label in labels)
+    return {"requested": len(labels), "accepted": accepted, "quarantined": len(labels) - accepted}
+
+
+def _labelled(frame: Atoms, label: Label) -> Atoms:
+    frame = frame.copy()
+    if not label.accepted:
+        frame.info.update(outcome=label.outcome, kind=label.kind, reason=label.reason)
+        return frame
+    assert label.energy_ev is not None
+    stress = None if frame.info["config_type"] == ISOLATED_ATOM else np.array(label.stress)
+    return set_label(frame, label.energy_ev, np.array(label.forces), stress, _moments(label))
+
+
+def _moments(label: Label) -> np.ndarray | None:
+    return None if label.magmoms is None else np.array(label.magmoms)

@@ -1,0 +1,69 @@
+"""Equation of state: energies at several volumes, and the Birch-Murnaghan curve through them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.eos import EquationOfState
+
+from mlip_autopipec.errors import DataError
+from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A fitted equation of state: equilibrium volume (A^3/atom), energy (eV/atom), bulk modulus (GPa)."""
+
+    volume_angstrom3_per_atom: float
+    energy_ev_per_atom: float
+    bulk_modulus_gpa: float
+    residual_mev_per_atom: float
+
+
+def fit_eos(volumes: np.ndarray, energies: np.ndarray) -> Curve:
+    """Third-order Birch-Murnaghan fit (Birch, Phys. Rev. 71, 809, 1947; ase.eos).
+
+    Args:
+        volumes: A^3/atom.
+        energies: eV/atom.
+
+    Raises:
+        DataError: no fit, or its minimum lies outside the volumes (the curve says nothing about it then).
+    """
+    state = EquationOfState(volumes, energies, eos="birchmurnaghan")
+    try:
+        volume, energy, modulus = state.fit(warn=False)
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f"no equation of state fits the {len(volumes)} energies ({error})") from None
+    if not (min(volumes) < volume < max(volumes) and modulus > 0):
+        raise DataError(
+            f"the minimum of the equation of state ({volume:.2f} A^3/atom, bulk modulus "
+            f"{modulus * EV_PER_ANGSTROM3_IN_GPA:.0f} GPa) lies outside the volumes {min(volumes):.2f} to "
+            f"{max(volumes):.2f} A^3/atom. Write another structures.lattice_constant_angstrom or a larger "
+            "validation.eos_volume_strain_max"
+        )
+    curve = state.func(np.asarray(volumes), *state.eos_parameters)
+    residual = 1e3 * float(np.sqrt(np.mean((curve - energies) ** 2)))
+    return Curve(float(volume), float(energy), float(modulus * EV_PER_ANGSTROM3_IN_GPA), residual)
+
+
+def lattice_constant(curve: Curve, cell: Atoms, lattice_constant_angstrom: float) -> float:
+    """Lattice constant in A at the curve's minimum, for a cell that has the given one."""
+    ratio = curve.volume_angstrom3_per_atom / (cell.get_volume() / len(cell))
+    return float(lattice_constant_angstrom * ratio ** (1 / 3))
+
+
+def check(name: str, value: float, reference: float, relative_max: float) -> dict[str, Any]:
+    """A value against its reference as it stands in summary.json."""
+    error = abs(value - reference) / abs(reference)
+    return {
+        "value": value,
+        "reference": reference,
+        "relative_error": error,
+        "relative_error_max": relative_max,
+        "passed": bool(error <= relative_max),
+        "what": name,
+    }

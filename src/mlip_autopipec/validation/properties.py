@@ -1,0 +1,127 @@
+"""The properties that a user checks first, with pass or fail against the config's thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from mlip_autopipec.config.full import Validation
+from mlip_autopipec.errors import DataError
+from mlip_autopipec.frames import ENERGY
+from mlip_autopipec.validation.elastic import elastic
+from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
+
+
+def validate(
+    cells: list[Atoms],
+    calculator: Calculator,
+    evaluation: dict[str, Any],
+    settings: Validation,
+    lattice_constant_angstrom: float,
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Equation of state against DFT on the same cells, elastic constants, test errors: the verdict.
+
+    Args:
+        cells: DFT-labelled cells of the equation of state, scaled from one crystal.
+        calculator: the potential.
+        evaluation: `evaluation/gen{N}.json` of the potential.
+        lattice_constant_angstrom: lattice constant of the cell in the middle.
+
+    Returns:
+        Three records for JSON: equation of state, elastic constants, and the verdict with ``passed``, ``checks`` and
+        ``failures`` in words. What cannot be computed is a failure with its reason, not an error.
+    """
+    checks: dict[str, dict[str, Any]] = {}
+    failures: list[str] = []
+    eos = _equations_of_state(cells, calculator, lattice_constant_angstrom, failures)
+    if "dft" in eos and "potential" in eos:
+        dft, potential = eos["dft"], eos["potential"]
+        checks["lattice_constant"] = check(
+            "lattice constant, A",
+            potential["lattice_constant_angstrom"],
+            dft["lattice_constant_angstrom"],
+            settings.lattice_constant_relative_max,
+        )
+        checks["bulk_modulus"] = check(
+            "bulk modulus, GPa",
+            potential["bulk_modulus_gpa"],
+            dft["bulk_modulus_gpa"],
+            settings.bulk_modulus_relative_max,
+        )
+    constants: dict[str, Any] = {}
+    if cells:
+        try:
+            middle = min(cells, key=lambda cell: float(cell.info[ENERGY]) / len(cell))
+            constants = elastic(middle, calculator, settings.elastic_strain)
+            checks["mechanical_stability"] = {
+                "what": "smallest eigenvalue of the elastic tensor, GPa",
+                "value": float(min(constants["eigenvalues_gpa"])),
+                "reference": 0.0,
+                "passed": constants["mechanically_stable"],
+            }
+        except (DataError, ValueError, RuntimeError) as error:
+            failures.append(f"the elastic constants could not be computed ({error})")
+    checks |= _test_checks(evaluation["test"], settings)
+    failures += [_sentence(one) for one in checks.values() if not one["passed"]]
+    return eos, constants, {"passed": not failures, "checks": checks, "failures": failures}
+
+
+def _equations_of_state(
+    cells: list[Atoms], calculator: Calculator, lattice_constant_angstrom: float, failures: list[str]
+) -> dict[str, Any]:
+    volumes = np.array([cell.get_volume() / len(cell) for cell in cells])
+    labels = np.array([float(cell.info[ENERGY]) / len(cell) for cell in cells])
+    predicted = []
+    for cell in cells:
+        copy = cell.copy()
+        copy.calc = calculator
+        predicted.append(copy.get_potential_energy() / len(cell))
+    eos: dict[str, Any] = {
+        "volume_angstrom3_per_atom": volumes,
+        "dft_ev_per_atom": labels,
+        "potential_ev_per_atom": np.array(predicted),
+    }
+    if len(cells) < 5:
+        failures.append(f"only {len(cells)} DFT energies of the equation of state: at least 5 are needed")
+        return eos
+    for name, energies in (("dft", labels), ("potential", np.array(predicted))):
+        try:
+            curve = fit_eos(volumes, energies)
+        except DataError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        constant = lattice_constant(curve, _middle(cells), lattice_constant_angstrom)
+        eos[name] = asdict(curve) | {"lattice_constant_angstrom": constant}
+    return eos
+
+
+def _middle(cells: list[Atoms]) -> Atoms:
+    """The unstrained cell: the one that says so in its origin."""
+    return next((cell for cell in cells if cell.info.get("volume_change") == 0.0), cells[len(cells) // 2])
+
+
+def _test_checks(test: dict[str, Any], settings: Validation) -> dict[str, dict[str, Any]]:
+    limits = {
+        "test_energy_rmse": ("test energy RMSE, meV/atom", "energy_rmse_mev_per_atom", settings.energy_rmse_max_mev_per_atom),
+        "test_force_rmse": ("test force RMSE, meV/A", "force_rmse_mev_per_angstrom", settings.force_rmse_max_mev_per_angstrom),
+    }
+    checks = {}
+    for key, (what, name, limit) in limits.items():
+        value = test[name]
+        checks[key] = {"what": what, "value": value, "reference": limit, "passed": value is not None and value <= limit}
+    return checks
+
+
+def _sentence(one: dict[str, Any]) -> str:
+    if one["value"] is None:
+        return f"{one['what']}: there is no labelled test frame"
+    if "relative_error" in one:
+        return (
+            f"{one['what']}: {one['value']:.4g} against {one['reference']:.4g}, off by {one['relative_error']:.2%} "
+            f"(allowed {one['relative_error_max']:.2%})"
+        )
+    return f"{one['what']}: {one['value']:.4g} (limit {one['reference']:.4g})"
