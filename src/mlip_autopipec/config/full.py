@@ -73,7 +73,11 @@ class Sampling(Section):
     """Choosing few, diverse frames among many."""
 
     method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
-    candidates: Count = Field(description="Number of frames chosen among all explored ones.")
+    candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
+    always: list[str] = Field(
+        ["crystal", "volume"],
+        description="Types of frames that are always chosen: the ideal crystal at all volumes, which walkers never meet.",
+    )
     soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
     soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
     soap_l_max: Count = Field(4, description="Largest angular momentum of SOAP.")
@@ -193,8 +197,8 @@ class Simulation(Section):
 class Validation(Section):
     """Properties that a user checks first, and when they are good enough."""
 
-    eos_points: Annotated[int, Field(ge=5)] = Field(7, description="Volumes of the equation of state.")
-    eos_volume_strain_max: Fraction = Field(0.06, description="Largest relative change of volume, to both sides.")
+    eos_points: Annotated[int, Field(ge=5)] = Field(9, description="Volumes of the equation of state.")
+    eos_volume_strain_max: Fraction = Field(0.08, description="Largest relative change of volume, to both sides.")
     elastic_strain: Fraction = Field(0.005, description="Strain of the finite differences of the elastic constants.")
     lattice_constant_relative_max: Positive = Field(0.003, description="Allowed relative error of the lattice constant.")
     bulk_modulus_relative_max: Positive = Field(0.05, description="Allowed relative error of the bulk modulus.")

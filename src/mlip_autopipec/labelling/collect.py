@@ -70,7 +70,12 @@ def collect(
         "outcomes": dict(Counter(label.outcome for _, label in found)),
         "recovered": sum(label.accepted and len(label.attempts) > 1 for _, label in found),
         "quarantine": [
-            {"name": name_of(frame), "config_type": frame.info["config_type"], "kind": label.kind, "reason": label.reason}
+            {
+                "name": name_of(frame),
+                "config_type": frame.info["config_type"],
+                "kind": label.kind,
+                "reason": label.reason,
+            }
             for frame, label in references + found
             if not label.accepted
         ],

@@ -23,9 +23,7 @@ class Attempt(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: str = Field(description="Folder of the attempt's files, relative to the frame's work folder.")
-    changed: dict[str, Any] = Field(
-        default_factory=dict, description="Parameters that differ from the settings."
-    )
+    changed: dict[str, Any] = Field(default_factory=dict, description="Parameters that differ from the settings.")
     why: str = Field("first attempt", description="Why this attempt was made, with these changes.")
     outcome: str
     reason: str
@@ -45,9 +43,7 @@ class Label(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     accepted: bool
-    outcome: str = Field(
-        description="What happened, one word: 'ok', 'scf_not_converged', 'atoms_too_close', ..."
-    )
+    outcome: str = Field(description="What happened, one word: 'ok', 'scf_not_converged', 'atoms_too_close', ...")
     kind: Kind = Field(description="Whose matter it is: physics, structure, configuration or infrastructure.")
     reason: str = Field(description="The same in words for a person.")
     natoms: int
@@ -57,9 +53,7 @@ class Label(BaseModel):
     magmoms: list[float] | None = None
     warnings: list[str] = Field(default_factory=list)
     attempts: list[Attempt] = Field(default_factory=list)
-    output_file: str | None = Field(
-        None, description="The deciding output, relative to the frame's work folder."
-    )
+    output_file: str | None = Field(None, description="The deciding output, relative to the frame's work folder.")
     engine: str
     engine_version: str | None = None
     cpu_seconds: float = Field(0.0, description="CPU time of all attempts over all ranks, s.")
@@ -75,9 +69,7 @@ class Label(BaseModel):
         if self.energy_ev is None or self.forces is None or self.stress is None:
             raise ValueError("an accepted label has an energy, forces and a stress")
         if len(self.forces) != self.natoms or (self.magmoms is not None and len(self.magmoms) != self.natoms):
-            raise ValueError(
-                f"an accepted label has a force (and a moment, if any) for each of {self.natoms} atoms"
-            )
+            raise ValueError(f"an accepted label has a force (and a moment, if any) for each of {self.natoms} atoms")
         numbers = [self.energy_ev, *self.stress, *(self.magmoms or []), *(f for v in self.forces for f in v)]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("the numbers of an accepted label are finite")
@@ -117,6 +109,4 @@ def read_label(path: str | os.PathLike[str]) -> Label:
     except ValidationError as error:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"]) or "label"
-        raise InputFileError(
-            path, f"not a label ({place}: {fault['msg']})", "Delete it; it is made anew."
-        ) from None
+        raise InputFileError(path, f"not a label ({place}: {fault['msg']})", "Delete it; it is made anew.") from None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.config.full import Sampling
@@ -15,7 +17,7 @@ from mlip_autopipec.sampling.farthest import farthest_points
 
 
 def choose_candidates(pool: list[Atoms], settings: Sampling) -> tuple[list[Atoms], dict[str, Any]]:
-    """DIRECT among all starting and explored frames.
+    """Frames that are always chosen, and DIRECT among all other starting and explored frames.
 
     Returns:
         The chosen frames and a record of the choice.
@@ -26,15 +28,22 @@ def choose_candidates(pool: list[Atoms], settings: Sampling) -> tuple[list[Atoms
     frames = unique(pool)
     if not frames:
         raise DataError("there is no frame to choose from: every walker stopped before it kept one")
-    components = principal_components(structure_descriptors(frames, settings))
-    chosen = [frames[k] for k in direct(components, settings.candidates)]
+    chosen = [frame for frame in frames if frame.info["config_type"] in settings.always][: settings.candidates]
+    others = [frame for frame in frames if frame.info["config_type"] not in settings.always]
+    always, components = len(chosen), np.zeros((0, 0))
+    if others and always < settings.candidates:
+        components = principal_components(structure_descriptors(others, settings))
+        chosen += [others[k] for k in direct(components, settings.candidates - always)]
+    types = Counter(frame.info["config_type"] for frame in chosen)
     record = {
         "method": settings.method,
         "frames": len(frames),
         "duplicates_left_out": len(pool) - len(frames),
         "components": components.shape[1],
         "asked": settings.candidates,
+        "always": always,
         "chosen": len(chosen),
+        "chosen_by_type": dict(types),
     }
     return chosen, record
 

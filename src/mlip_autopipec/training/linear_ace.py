@@ -12,6 +12,7 @@ from mlip_autopipec.ace import (
     ACEPotential,
     Basis,
     BasisSpec,
+    DesignRows,
     Factor,
     build_basis,
     design_rows,
@@ -23,7 +24,7 @@ from mlip_autopipec.ace.active_set import select
 from mlip_autopipec.artifacts import atomic_path, versions
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.metrics import by_type, compare, summarise
+from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA, by_type, compare, summarise
 from mlip_autopipec.potential import load_potential, metadata
 from mlip_autopipec.repulsion import ZBL
 from mlip_autopipec.training.delta import Target, isolated_atom_energies, subtract
@@ -52,7 +53,7 @@ def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: 
     targets = subtract(frames, references, baseline)
     basis, degrees = choose_basis(targets, settings)
 
-    factor = Factor(basis.number_of_functions)
+    factor = Factor(basis.number_of_functions + 1)  # the last column is the offset of the stresses
     environments: dict[str, list[np.ndarray]] = {symbol: [] for symbol in basis.elements}
     for target in targets:
         rows = design_rows(basis, target.frame)
@@ -60,9 +61,10 @@ def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: 
         symbols = np.array(target.frame.get_chemical_symbols())
         for mu, symbol in enumerate(basis.elements):
             environments[symbol].append(rows.per_atom[symbols == symbol][:, basis.columns(mu)])
-    solution = factor.solve(basis.smoothness)
+    solution = factor.solve(np.append(basis.smoothness, 1.0))
+    coefficients, offset_ev_per_angstrom3 = solution.coefficients[:-1], float(solution.coefficients[-1])
 
-    potential = ACEPotential(basis, solution.coefficients, metadata(references, baseline, trainer="mlip-autopipec"))
+    potential = ACEPotential(basis, coefficients, metadata(references, baseline, trainer="mlip-autopipec"))
     active = {symbol: select(np.concatenate(rows), symbol) for symbol, rows in environments.items()}
     with atomic_path(yaml) as y, atomic_path(yace) as c, atomic_path(asi) as a:
         write_yaml(y, potential)
@@ -81,6 +83,7 @@ def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: 
         "reference_energies_ev": references,
         "ridge": solution.ridge,
         "log_evidence": solution.log_evidence,
+        "stress_offset_gpa": offset_ev_per_angstrom3 * EV_PER_ANGSTROM3_IN_GPA,
         "energy_weight": settings.energy_weight,
         "stress_weight": settings.stress_weight,
         "train": summarise(compared) | {"functions": basis.number_of_functions},
@@ -117,14 +120,21 @@ def choose_basis(targets: list[Target], settings: Training) -> tuple[Basis, list
     return chosen
 
 
-def weighted(rows: Any, target: Target, settings: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (M, functions) and right-hand side (M,) of one frame, weighted."""
+def weighted(rows: DesignRows, target: Target, settings: Training) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (M, functions + 1) and right-hand side (M,) of one frame, weighted.
+
+    The last column is an isotropic offset of all stresses (eV/A^3). A plane-wave basis that is not complete makes
+    stresses that are not the derivative of the energies (Pulay stress; Froyen and Cohen, J. Phys. C 19, 2623, 1986):
+    the offset is learnt with the potential instead of bending its equation of state.
+    """
     per_atom = 1.0 / np.sqrt(len(target.frame))
     energy = settings.energy_weight * per_atom
     blocks = [energy * rows.energy[None, :], rows.forces]
     values = [np.array([energy * target.energy_ev]), target.forces.ravel()]
+    offset = [np.zeros(1 + target.forces.size)]
     if target.strain_derivative_ev is not None and settings.stress_weight > 0:
         stress = settings.stress_weight * per_atom
         blocks.append(stress * rows.strain)
         values.append(stress * target.strain_derivative_ev)
-    return np.vstack(blocks), np.concatenate(values)
+        offset.append(stress * target.frame.get_volume() * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
+    return np.column_stack([np.vstack(blocks), np.concatenate(offset)]), np.concatenate(values)

@@ -11,7 +11,7 @@ from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.full import Validation
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import ENERGY
+from mlip_autopipec.frames import ENERGY, ISOLATED_ATOM
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
 
@@ -37,6 +37,7 @@ def validate(
     """
     checks: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
+    cells = [cell for cell in cells if cell.info["config_type"] != ISOLATED_ATOM]
     eos = _equations_of_state(cells, calculator, lattice_constant_angstrom, failures)
     if "dft" in eos and "potential" in eos:
         dft, potential = eos["dft"], eos["potential"]
