@@ -17,7 +17,18 @@ import numpy as np
 
 from mlip_autopipec.errors import InputFileError
 
-PACKAGES = ("mlip-autopipec", "ase", "numpy", "scipy", "numba", "scikit-learn", "dscribe", "sevenn", "torch", "snakemake")
+PACKAGES = (
+    "mlip-autopipec",
+    "ase",
+    "numpy",
+    "scipy",
+    "numba",
+    "scikit-learn",
+    "dscribe",
+    "sevenn",
+    "torch",
+    "snakemake",
+)
 
 
 @contextmanager
@@ -68,7 +79,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputFileError(path, "no such file", "Run the rule that makes it, by giving its name to snakemake.") from None
+        raise InputFileError(
+            path, "no such file", "Run the rule that makes it, by giving its name to snakemake."
+        ) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise InputFileError(path, f"not readable as JSON ({error})", "Delete it and run again.") from None
 

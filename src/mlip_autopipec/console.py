@@ -24,7 +24,7 @@ _locks: list[IO[str]] = []
 
 def frame_names(path: str | os.PathLike[str]) -> list[str]:
     """Names (or else uids) of the frames in an extended XYZ file, read from its comment lines alone."""
-    names = []
+    names: list[str] = []
     with open(path, encoding="utf-8") as handle:
         while count := handle.readline().strip():
             comment = handle.readline()
@@ -48,7 +48,9 @@ def lock_run(folder: str | os.PathLike[str]) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise MlipError(f"{folder} is being written by another run. Wait for it, or give this one another 'run' name.") from None
+        raise MlipError(
+            f"{folder} is being written by another run. Wait for it, or give this one another 'run' name."
+        ) from None
     _locks.append(handle)
 
 
@@ -83,9 +85,9 @@ def start_text(composition: str, folder: str, inferred: str, limits: Any) -> str
     return (
         f"\nMLIP-AutoPipe: a potential for {composition}, in {folder}/\n\n"
         f"Inferred (each can be set in the config):\n{inferred}\n\n"
-        f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate; then "
-        f"up to {limits.labels_per_generation} more labels\nin each of at most {limits.generations_max} generations "
-        f"({limits.label_budget} training labels in all) until the simulations find nothing uncertain;\n"
+        f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
+        f"then up to {limits.labels_per_generation} more labels in each of at most {limits.generations_max} generations "
+        f"({limits.label_budget} training labels in all)\nuntil the simulations find nothing uncertain; "
         f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n"
     )
 
@@ -98,13 +100,16 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
     summary = json.loads(path.read_text(encoding="utf-8"))
     labels, test = summary["labels"], summary["test"]
     quarantined = f", {labels['quarantined']} quarantined" if labels["quarantined"] else ""
+    errors = "no test frame was labelled"
+    if test["frames"]:
+        energy, force = test["energy_rmse_mev_per_atom"], test["force_rmse_mev_per_angstrom"]
+        errors = f"{energy:.2f} meV/atom, {force:.0f} meV/A on {test['frames']} frames that no selection saw"
     verdict = "passed" if summary["passed"] else "not passed: " + "; ".join(summary["failures"])
     return (
         f"\nPotential:   {summary['potential']['yaml']}, .yace, .asi\n"
         f"Report:      {path.parent / 'report.html'}\n"
         f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}, "
         f"{summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT\n"
-        f"Test errors: {test['energy_rmse_mev_per_atom']:.2f} meV/atom, {test['force_rmse_mev_per_angstrom']:.0f} meV/A "
-        f"on {test['frames']} frames no selection saw\n"
+        f"Test errors: {errors}\n"
         f"Verdict:     {verdict}; {'converged' if summary['converged'] else 'not converged'}: {summary['reason']}"
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.io import read, write
+from ase.io import iread, write
 from matscipy.neighbours import neighbour_list
 
 from mlip_autopipec.artifacts import atomic_path
@@ -106,7 +106,7 @@ def read_frames(path: str | os.PathLike[str]) -> list[Atoms]:
     if path.stat().st_size == 0:
         return []
     try:
-        frames = read(path, index=":", format="extxyz")
+        frames = list(iread(path, index=":", format="extxyz"))
     except Exception as error:  # ASE raises many kinds for a damaged file
         raise InputFileError(
             path, f"not readable as extended XYZ ({error})", "Delete it and run again; it is made anew."

@@ -68,7 +68,7 @@ class ZBL(Calculator):
         ValueError: the radii are not 0 < inner < outer.
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 - ASE's way
 
     def __init__(self, inner_angstrom: float, outer_angstrom: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -76,9 +76,7 @@ class ZBL(Calculator):
             raise ValueError(f"0 < inner < outer is needed, not {inner_angstrom} and {outer_angstrom}")
         self.inner_angstrom, self.outer_angstrom = float(inner_angstrom), float(outer_angstrom)
 
-    def calculate(
-        self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes
-    ) -> None:
+    def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         assert self.atoms is not None
         atoms = self.atoms

@@ -16,7 +16,9 @@ def frames_of(batch):
         return [f"v{k}" for k in range(CONFIG.validation.eos_points)]
     if batch == "test":
         return frame_names(checkpoints.test_frames.get().output.frames)
-    return frame_names(checkpoints.select.get(gen=batch.removeprefix("gen")).output.frames)
+    return frame_names(
+        checkpoints.select.get(gen=batch.removeprefix("gen")).output.frames
+    )
 
 
 def labels_of(batch):
@@ -26,7 +28,11 @@ def labels_of(batch):
 
 def labels_until(wildcards):
     """Label files of all generations up to this one."""
-    return [label for gen in range(int(wildcards.gen) + 1) for label in labels_of(f"gen{gen}")]
+    return [
+        label
+        for gen in range(int(wildcards.gen) + 1)
+        for label in labels_of(f"gen{gen}")
+    ]
 
 
 def frames_until(wildcards):
@@ -51,11 +57,28 @@ def last_generation():
 
 def of_last_generation(*names):
     """An input function: these files of the last generation ('{gen}' is filled in)."""
-    return lambda wildcards: [f"{RUN}/{name.format(gen=last_generation())}" for name in names]
+    return lambda wildcards: [
+        f"{RUN}/{name.format(gen=last_generation())}" for name in names
+    ]
 
 
 def of_all_generations(*names):
     """An input function: these files of every generation."""
     return lambda wildcards: [
-        f"{RUN}/{name.format(gen=gen)}" for name in names for gen in range(last_generation() + 1)
+        f"{RUN}/{name.format(gen=gen)}"
+        for name in names
+        for gen in range(last_generation() + 1)
     ]
+
+
+def to_select_from(wildcards):
+    """Candidates for generation 0; afterwards what the last simulation was uncertain about, and what is known."""
+    gen = int(wildcards.gen)
+    if gen == 0:
+        return {"candidates": f"{RUN}/candidates.extxyz"}
+    return {
+        "assessment": f"{RUN}/assess/gen{gen - 1}.json",
+        "uncertain": simulated(gen - 1, "extxyz"),
+        "dataset": f"{RUN}/dataset_gen{gen - 1}.extxyz",
+        "quarantine": f"{RUN}/quarantine_gen{gen - 1}.extxyz",
+    }

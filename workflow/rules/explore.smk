@@ -7,13 +7,15 @@ rule generate:
         f"{RUN}/structures.extxyz",
     log:
         f"{RUN}/logs/generate.log",
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         symbol=ELEMENTS[0],
         settings=CONFIG.structures.model_dump(),
         seed=CONFIG.seed,
-    resources:
-        mem_mb=1000,
-        runtime=10,
     message:
         "Generating starting structures of {params.symbol}"
     script:
@@ -32,15 +34,17 @@ rule explore:
         f"{RUN}/logs/explore/{{walker}}.log",
     benchmark:
         f"{RUN}/benchmarks/explore/{{walker}}.tsv"
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=2500,
+        runtime=240,
     params:
         settings=CONFIG.exploration.model_dump(),
         temperature_k=lambda wildcards: EXPLORERS[wildcards.walker],
         steps=CONFIG.exploration.steps,
         seed=CONFIG.seed,
         config_type="explored",
-    resources:
-        mem_mb=2500,
-        runtime=240,
     message:
         "Exploring with {params.settings[surrogate]} at {params.temperature_k:.0f} K ({wildcards.walker})"
     script:
@@ -75,11 +79,13 @@ rule sample:
         record=f"{RUN}/candidates.json",
     log:
         f"{RUN}/logs/sample.log",
-    params:
-        settings=CONFIG.sampling.model_dump(),
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        settings=CONFIG.sampling.model_dump(),
     message:
         "Choosing {params.settings[candidates]} diverse frames"
     script:

@@ -7,6 +7,8 @@ rule atoms:
         f"{RUN}/frames/atoms.extxyz",
     log:
         f"{RUN}/logs/atoms.log",
+    conda:
+        "../../envs/pipeline.yaml"
     params:
         symbols=ELEMENTS,
         box_angstrom=CONFIG.labelling.atom_box_angstrom,
@@ -22,6 +24,8 @@ rule eos_cells:
         f"{RUN}/frames/eos.extxyz",
     log:
         f"{RUN}/logs/eos_cells.log",
+    conda:
+        "../../envs/pipeline.yaml"
     params:
         symbol=ELEMENTS[0],
         structures=CONFIG.structures.model_dump(),
@@ -41,28 +45,17 @@ checkpoint test_frames:
         frames=f"{RUN}/frames/test.extxyz",
     log:
         f"{RUN}/logs/test_frames.log",
-    params:
-        number=CONFIG.test.frames,
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        number=CONFIG.test.frames,
     message:
         "Taking {params.number} test frames that no selection will see"
     script:
         "../../scripts/test_frames.py"
-
-
-def to_select_from(wildcards):
-    """Candidates for generation 0; afterwards what the last simulation was uncertain about, and what is known."""
-    gen = int(wildcards.gen)
-    if gen == 0:
-        return {"candidates": f"{RUN}/candidates.extxyz"}
-    return {
-        "assessment": f"{RUN}/assess/gen{gen - 1}.json",
-        "uncertain": simulated(gen - 1, "extxyz"),
-        "dataset": f"{RUN}/dataset_gen{gen - 1}.extxyz",
-        "quarantine": f"{RUN}/quarantine_gen{gen - 1}.extxyz",
-    }
 
 
 checkpoint select:
@@ -73,14 +66,16 @@ checkpoint select:
         frames=f"{RUN}/frames/gen{{gen}}.extxyz",
     log:
         f"{RUN}/logs/select/gen{{gen}}.log",
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         sampling=CONFIG.sampling.model_dump(),
         labels_first=LIMITS.labels_first,
         labels_per_generation=LIMITS.labels_per_generation,
         label_budget=LIMITS.label_budget,
-    resources:
-        mem_mb=2000,
-        runtime=30,
     message:
         "Generation {wildcards.gen}: selecting frames to label"
     script:
@@ -99,11 +94,13 @@ rule label:
         raw=f"{RUN}/labeled/{{batch}}/{{frame}}.pwo",
     log:
         f"{RUN}/logs/label/{{batch}}/{{frame}}.log",
-    params:
-        surface=CONFIG.labelling.surface(),
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=CONFIG.labelling.max_seconds // 60 + 10,
+    params:
+        surface=CONFIG.labelling.surface(),
     message:
         "Labelling {wildcards.batch} {wildcards.frame}"
     script:
@@ -123,6 +120,8 @@ rule collect:
         record=f"{RUN}/dataset_gen{{gen}}.json",
     log:
         f"{RUN}/logs/collect/gen{{gen}}.log",
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=1000,
         runtime=10,

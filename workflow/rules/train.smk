@@ -14,12 +14,14 @@ rule train:
         f"{RUN}/logs/train/gen{{gen}}.log",
     benchmark:
         f"{RUN}/benchmarks/train/gen{{gen}}.tsv"
-    params:
-        settings=CONFIG.training.model_dump(),
-        seed=CONFIG.seed,
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
+    params:
+        settings=CONFIG.training.model_dump(),
+        seed=CONFIG.seed,
     message:
         "Generation {wildcards.gen}: training"
     script:
@@ -37,6 +39,8 @@ rule evaluate:
         f"{RUN}/evaluation/gen{{gen}}.json",
     log:
         f"{RUN}/logs/evaluate/gen{{gen}}.log",
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
@@ -59,15 +63,17 @@ rule simulate:
         f"{RUN}/logs/simulate/gen{{gen}}/{{walker}}.log",
     benchmark:
         f"{RUN}/benchmarks/simulate/gen{{gen}}/{{walker}}.tsv"
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=240,
     params:
         settings=CONFIG.simulation.model_dump(),
         temperature_k=lambda wildcards: SIMULATORS[wildcards.walker],
         gamma_select=LIMITS.gamma_select,
         gamma_stop=LIMITS.gamma_stop,
         seed=CONFIG.seed,
-    resources:
-        mem_mb=2000,
-        runtime=240,
     message:
         "Generation {wildcards.gen}: simulating at {params.temperature_k:.0f} K ({wildcards.walker})"
     script:
@@ -84,12 +90,14 @@ checkpoint assess:
         f"{RUN}/assess/gen{{gen}}.json",
     log:
         f"{RUN}/logs/assess/gen{{gen}}.log",
-    params:
-        generations_max=LIMITS.generations_max,
-        label_budget=LIMITS.label_budget,
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        generations_max=LIMITS.generations_max,
+        label_budget=LIMITS.label_budget,
     message:
         "Generation {wildcards.gen}: assessing"
     script:

@@ -29,12 +29,14 @@ rule validate:
         verdict=f"{RUN}/validation/verdict.json",
     log:
         f"{RUN}/logs/validate.log",
-    params:
-        settings=CONFIG.validation.model_dump(),
-        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        settings=CONFIG.validation.model_dump(),
+        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
     message:
         "Validating: equation of state and elastic constants"
     script:
@@ -52,7 +54,9 @@ rule report:
         potentials=of_all_generations("potential_gen{gen}.json"),
         evaluations=of_all_generations("evaluation/gen{gen}.json"),
         simulated=lambda wildcards: [
-            path for gen in range(last_generation() + 1) for path in simulated(gen, "json")
+            path
+            for gen in range(last_generation() + 1)
+            for path in simulated(gen, "json")
         ],
         test=f"{RUN}/testset.json",
         eos=f"{RUN}/validation/eos.json",
@@ -63,11 +67,13 @@ rule report:
         summary=f"{RUN}/summary.json",
     log:
         f"{RUN}/logs/report.log",
-    params:
-        run=CONFIG.run,
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=1000,
         runtime=20,
+    params:
+        run=CONFIG.run,
     message:
         "Writing the report"
     script:
@@ -81,7 +87,9 @@ rule bundle:
         report=f"{RUN}/report.html",
         dump=f"{RUN}/exec_config_dump.yaml",
         potential=of_last_generation(
-            "potential_gen{gen}.yaml", "potential_gen{gen}.yace", "potential_gen{gen}.asi"
+            "potential_gen{gen}.yaml",
+            "potential_gen{gen}.yace",
+            "potential_gen{gen}.asi",
         ),
         data=of_last_generation("dataset_gen{gen}.extxyz", "quarantine_gen{gen}.extxyz"),
         test=f"{RUN}/testset.extxyz",
@@ -89,6 +97,8 @@ rule bundle:
         directory(f"{RUN}/bundle"),
     log:
         f"{RUN}/logs/bundle.log",
+    conda:
+        "../../envs/pipeline.yaml"
     resources:
         mem_mb=1000,
         runtime=20,

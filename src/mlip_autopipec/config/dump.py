@@ -28,7 +28,9 @@ def as_yaml(config: Config, choices: dict[str, Choice]) -> str:
 
 
 def _line(key: str, value: Any, choice: Choice) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
+    text = (
+        yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
+    )
     why = f": {choice.why}" if choice.why else ""
     return f"{key}: {text}  # {choice.by}{why}"
 

@@ -75,7 +75,7 @@ def ground_state_lattice(symbol: str) -> dict[str, float | str]:
     state = reference_states[atomic_numbers[symbol]]
     if not state or state.get("symmetry") not in ("fcc", "bcc", "hcp", "diamond", "sc"):
         return {}
-    return {key: state[key] for key in ("symmetry", "a", "c/a") if key in state}
+    return {key: value for key, value in state.items() if isinstance(value, float | str)}
 
 
 def covalent_radius_angstrom(symbol: str) -> float:

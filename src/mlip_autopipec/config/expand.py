@@ -121,12 +121,13 @@ def candidates_are_the_first_labels(known: Known) -> tuple[int, str]:
 
 @rule("sampling.soap_cutoff_angstrom")
 def soap_sees_what_the_potential_sees(known: Known) -> tuple[float, str]:
-    return known["training.cutoff_angstrom"], "the potential's cutoff"
+    return float(known["training.cutoff_angstrom"]), "the potential's cutoff"
 
 
 def _bond_angstrom(known: Known) -> float:
-    lattice, a = known["structures.lattice"], known["structures.lattice_constant_angstrom"]
-    return a * {"diamond": 3**0.5 / 4, "fcc": 0.5**0.5, "bcc": 3**0.5 / 2, "hcp": 1.0, "sc": 1.0}[lattice]
+    lattice, a = known["structures.lattice"], float(known["structures.lattice_constant_angstrom"])
+    bond_over_a: dict[str, float] = {"diamond": 3**0.5 / 4, "fcc": 0.5**0.5, "bcc": 3**0.5 / 2, "hcp": 1.0, "sc": 1.0}
+    return a * bond_over_a[lattice]
 
 
 @rule("training.cutoff_angstrom")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from mlip_autopipec.config.elements import parse_composition
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlip_autopipec.config.elements import parse_composition
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -76,7 +77,7 @@ class Sampling(Section):
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
     always: list[str] = Field(
         ["crystal", "volume"],
-        description="Types of frames that are always chosen: the ideal crystal at all volumes, which walkers never meet.",
+        description="Types of frames that are always chosen: the ideal crystal at all volumes, which no walker meets.",
     )
     soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
     soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
@@ -103,9 +104,7 @@ class ActiveLearning(Section):
         if self.gamma_stop <= self.gamma_select:
             raise ValueError(f"gamma_stop ({self.gamma_stop}) must be above gamma_select ({self.gamma_select})")
         if self.labels_first > self.label_budget:
-            raise ValueError(
-                f"labels_first ({self.labels_first}) must not be above label_budget ({self.label_budget})"
-            )
+            raise ValueError(f"labels_first ({self.labels_first}) must not be above label_budget ({self.label_budget})")
         return self
 
 
@@ -200,7 +199,9 @@ class Validation(Section):
     eos_points: Annotated[int, Field(ge=5)] = Field(9, description="Volumes of the equation of state.")
     eos_volume_strain_max: Fraction = Field(0.08, description="Largest relative change of volume, to both sides.")
     elastic_strain: Fraction = Field(0.005, description="Strain of the finite differences of the elastic constants.")
-    lattice_constant_relative_max: Positive = Field(0.003, description="Allowed relative error of the lattice constant.")
+    lattice_constant_relative_max: Positive = Field(
+        0.003, description="Allowed relative error of the lattice constant."
+    )
     bulk_modulus_relative_max: Positive = Field(0.05, description="Allowed relative error of the bulk modulus.")
     energy_rmse_max_mev_per_atom: Positive = Field(5.0, description="Allowed energy error on the test set, meV/atom.")
     force_rmse_max_mev_per_angstrom: Positive = Field(150.0, description="Allowed force error on the test set, meV/A.")

@@ -67,7 +67,9 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         field = {f.alias or n: f for n, f in model.model_fields.items()}.get(part)
-        inner = [k for k in _kinds(field.annotation) if isinstance(k, type) and issubclass(k, BaseModel)] if field else []
+        inner = (
+            [k for k in _kinds(field.annotation) if isinstance(k, type) and issubclass(k, BaseModel)] if field else []
+        )
         if not inner:
             return []
         model = inner[0]

@@ -56,7 +56,10 @@ def cutoffs_ry(names: dict[str, str], folders: list[str]) -> tuple[float, float,
         cutoffs = suggested_cutoffs_ry(header)
         if cutoffs is None:
             raise ConfigError(
-                "labelling.ecutwfc_ry", None, f"{header.path.name} suggests no cutoff", "Write labelling.ecutwfc_ry (Ry)."
+                "labelling.ecutwfc_ry",
+                None,
+                f"{header.path.name} suggests no cutoff",
+                "Write labelling.ecutwfc_ry (Ry).",
             )
         suggested[symbol] = cutoffs
     wavefunction, density = (max(values) for values in zip(*suggested.values(), strict=True))

@@ -53,7 +53,8 @@ def collect(
         InputFileError: a label file is damaged.
     """
     by_name = {name_of(frame): frame for frame in frames}
-    accepted, quarantined = [], []
+    accepted: list[Atoms] = []
+    quarantined: list[Atoms] = []
     found = [(by_name[Path(path).stem], read_label(path)) for path in labels]
     references = [(find_frame(atoms, Path(path).stem), read_label(path)) for path in atom_labels]
     for frame, label in references + found:

@@ -28,7 +28,8 @@ def principal_components(vectors: np.ndarray) -> np.ndarray:
     scaled = (varying - varying.mean(axis=0)) / varying.std(axis=0)
     pca = PCA(n_components=min(scaled.shape), svd_solver="full").fit(scaled)
     number = max(1, int((pca.explained_variance_ > 1.0).sum()))
-    return pca.transform(scaled)[:, :number] * pca.explained_variance_ratio_[:number]
+    weighted: np.ndarray = pca.transform(scaled)[:, :number] * pca.explained_variance_ratio_[:number]
+    return weighted
 
 
 def direct(components: np.ndarray, number: int) -> np.ndarray:

@@ -24,7 +24,8 @@ def crystal(symbol: str, settings: Structures) -> Atoms:
         cell = bulk(symbol, "sc", a=a)
     else:
         cell = bulk(symbol, settings.lattice, a=a, cubic=True)
-    return make_supercell(cell, np.diag(settings.repeat))
+    supercell: Atoms = make_supercell(cell, np.diag(settings.repeat))
+    return supercell
 
 
 def generate(symbol: str, settings: Structures, seed: int) -> list[Atoms]:

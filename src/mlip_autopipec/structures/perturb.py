@@ -10,7 +10,7 @@ VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 def scale_volume(atoms: Atoms, relative_change: float) -> Atoms:
     """A copy whose volume is (1 + relative_change) times the old one, all edges scaled alike."""
-    scaled = atoms.copy()
+    scaled: Atoms = atoms.copy()
     scaled.set_cell(atoms.cell.array * (1.0 + relative_change) ** (1 / 3), scale_atoms=True)
     return scaled
 
@@ -23,7 +23,7 @@ def strain(atoms: Atoms, voigt: np.ndarray) -> Atoms:
     """
     xx, yy, zz, yz, xz, xy = np.asarray(voigt, dtype=float)
     tensor = np.array([[xx, xy / 2, xz / 2], [xy / 2, yy, yz / 2], [xz / 2, yz / 2, zz]])
-    strained = atoms.copy()
+    strained: Atoms = atoms.copy()
     strained.set_cell(atoms.cell.array @ (np.eye(3) + tensor), scale_atoms=True)
     return strained
 
@@ -37,6 +37,6 @@ def rattle(atoms: Atoms, amplitude_angstrom: float, random: np.random.Generator)
     if len(atoms) > 1:
         moves -= moves.mean(axis=0)
     moves *= amplitude_angstrom / np.sqrt((moves**2).sum(axis=1).mean())
-    rattled = atoms.copy()
+    rattled: Atoms = atoms.copy()
     rattled.positions += moves
     return rattled

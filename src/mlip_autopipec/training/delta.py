@@ -34,7 +34,9 @@ def isolated_atom_energies(frames: list[Atoms]) -> tuple[dict[str, float], list[
     labelled = [frame for frame in frames if ENERGY in frame.info]
     condensed = [frame for frame in labelled if frame.info.get("config_type") != ISOLATED_ATOM]
     if not condensed:
-        raise DataError("the dataset has no labelled frame: nothing can be trained. See the quarantine file for reasons")
+        raise DataError(
+            "the dataset has no labelled frame: nothing can be trained. See the quarantine file for reasons"
+        )
     found = {
         frame.get_chemical_symbols()[0]: float(frame.info[ENERGY])
         for frame in labelled
@@ -68,7 +70,7 @@ def subtract(frames: list[Atoms], references_ev: dict[str, float], baseline: ZBL
         stress = None if stress is None else np.asarray(stress, dtype=float)
         if not (np.isfinite(energy) and np.isfinite(forces).all() and (stress is None or np.isfinite(stress).all())):
             raise DataError(f"frame {name} has a label that is not a number")
-        energy = energy - sum(references_ev[symbol] for symbol in frame.get_chemical_symbols())
+        energy = energy - float(np.sum([references_ev[symbol] for symbol in frame.get_chemical_symbols()]))
         if baseline is not None:
             bare = frame.copy()
             bare.calc = baseline

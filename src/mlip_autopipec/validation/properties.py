@@ -107,8 +107,16 @@ def _middle(cells: list[Atoms]) -> Atoms:
 
 def _test_checks(test: dict[str, Any], settings: Validation) -> dict[str, dict[str, Any]]:
     limits = {
-        "test_energy_rmse": ("test energy RMSE, meV/atom", "energy_rmse_mev_per_atom", settings.energy_rmse_max_mev_per_atom),
-        "test_force_rmse": ("test force RMSE, meV/A", "force_rmse_mev_per_angstrom", settings.force_rmse_max_mev_per_angstrom),
+        "test_energy_rmse": (
+            "test energy RMSE, meV/atom",
+            "energy_rmse_mev_per_atom",
+            settings.energy_rmse_max_mev_per_atom,
+        ),
+        "test_force_rmse": (
+            "test force RMSE, meV/A",
+            "force_rmse_mev_per_angstrom",
+            settings.force_rmse_max_mev_per_angstrom,
+        ),
     }
     checks = {}
     for key, (what, name, limit) in limits.items():

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Install what is missing: `setup.sh python` the virtual environment, `setup.sh espresso` pw.x and the quickstart's
+# pseudopotential, `setup.sh slurm` the programs of the Slurm test. Everything that is there already is left alone.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# apt works for root, or through sudo where sudo asks no password.
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+can_apt() { command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; }
+apt_install() {
+    say "installing $* with apt"
+    as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null || say "apt-get update failed; trying with the lists that are there"
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
+}
+
+python_environment() {
+    local stamp=.venv/.installed wanted
+    wanted=$(cat envs/requirements.txt pyproject.toml | sha256sum)
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+    local python
+    python=$(command -v python3.12 || command -v python3.11 || command -v python3) || fail "Python 3.11 or newer is needed: install python3 and run again."
+    for candidate in python3 "$python"; do
+        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || fail "Python 3.11 or 3.12 is needed; found $("$python" --version)."
+    if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        say "creating .venv with $("$python" --version)"
+        if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
+            can_apt || fail "'$python -m venv' does not work: install the package python3-venv and run again."
+            apt_install python3-venv
+            "$python" -m venv --clear .venv || fail "'$python -m venv' does not work."
+        fi
+    fi
+    say "installing Python packages (some minutes the first time)"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+    printf '%s\n' "$wanted" >"$stamp"
+}
+
+espresso() {
+    local pseudo=/usr/share/espresso/pseudo/Si.pz-vbc.UPF
+    if ! command -v pw.x >/dev/null && [ ! -x .qe/bin/pw.x ]; then
+        if can_apt; then
+            apt_install quantum-espresso quantum-espresso-data
+        elif conda=$(command -v mamba || command -v micromamba || command -v conda); then
+            say "installing Quantum ESPRESSO from conda-forge into .qe"
+            "$conda" create --yes --quiet --prefix .qe --channel conda-forge qe >/dev/null
+        else
+            fail "pw.x is not on the PATH and cannot be installed here (no root, no sudo, no conda). Install Quantum ESPRESSO, or load its module, and run again."
+        fi
+    fi
+    if [ ! -f "$pseudo" ] && [ ! -f pseudopotentials/Si.pz-vbc.UPF ]; then
+        if can_apt; then
+            apt_install quantum-espresso-data
+        elif command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; then
+            say "unpacking Debian's pseudopotentials into ./pseudopotentials"
+            local scratch
+            scratch=$(mktemp -d)
+            (cd "$scratch" && apt-get -qq download quantum-espresso-data && dpkg-deb -x ./*.deb .)
+            mkdir -p pseudopotentials
+            cp "$scratch"/usr/share/espresso/pseudo/Si.pz-vbc.UPF pseudopotentials/
+            rm -r "$scratch"
+        else
+            fail "Si.pz-vbc.UPF is missing: put it into ./pseudopotentials (it is in Debian's package quantum-espresso-data and on the Quantum ESPRESSO web site) and run again."
+        fi
+    fi
+}
+
+slurm() {
+    local PATH=$PATH:/usr/sbin:/sbin
+    command -v slurmctld >/dev/null && command -v slurmdbd >/dev/null && command -v slurmd >/dev/null \
+        && command -v munged >/dev/null && command -v mariadbd >/dev/null && command -v sacct >/dev/null && return
+    if [ "$(id -u)" = 0 ] && can_apt; then
+        apt_install munge mariadb-client-core mariadb-server-core slurmdbd slurmctld slurmd slurm-client
+    else
+        say "Slurm's programs are not installed and need root: its test will be skipped."
+    fi
+}
+
+for part in "$@"; do
+    case $part in
+        python) python_environment ;;
+        espresso) espresso ;;
+        slurm) slurm ;;
+        *) fail "unknown part '$part'" ;;
+    esac
+done

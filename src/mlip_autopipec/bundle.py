@@ -1,0 +1,168 @@
+"""What a user takes home: the potential with a ready LAMMPS input, the data, the config, versions and checksums."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_numbers
+from ase.db import connect
+from ase.io import write
+
+from mlip_autopipec.ace import read_yaml
+from mlip_autopipec.artifacts import read_json, sha256, versions, write_json
+from mlip_autopipec.frames import ENERGY, FORCES, ISOLATED_ATOM, STRESS, read_frames
+from mlip_autopipec.potential import zbl_of
+from mlip_autopipec.repulsion import ZBL
+
+MINIMUM_EDGE_ANGSTROM = 16.0  # of the LAMMPS example: some three cutoffs, and quick to run
+
+
+def write_bundle(files: dict[str, Any], folder: str | os.PathLike[str]) -> None:
+    """Gather the bundle; the folder appears whole or not at all.
+
+    Args:
+        files: `potential` (yaml, yace, asi), `data` (dataset, quarantine), `test`, `summary`, `report`, `dump`.
+        folder: where the bundle goes; an older one is replaced.
+    """
+    target = Path(folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle.", dir=target.parent) as scratch:
+        made = Path(scratch) / target.name
+        made.mkdir()
+        _fill(files, made)
+        if target.exists():
+            shutil.rmtree(target)
+        made.rename(target)
+
+
+def _fill(files: dict[str, Any], folder: Path) -> None:
+    yaml, yace, asi = files["potential"]
+    for source, name in ((yaml, "potential.yaml"), (yace, "potential.yace"), (asi, "potential.asi")):
+        shutil.copyfile(source, folder / name)
+    for key, name in (("dump", "config.yaml"), ("report", "report.html"), ("summary", "summary.json")):
+        shutil.copyfile(files[key], folder / name)
+    frames = {
+        "train": read_frames(files["data"][0]),
+        "quarantine": read_frames(files["data"][1]),
+        "test": [f for f in read_frames(files["test"]) if f.info["config_type"] != ISOLATED_ATOM],
+    }
+    for name, source in (("train", files["data"][0]), ("quarantine", files["data"][1]), ("test", files["test"])):
+        shutil.copyfile(source, folder / f"{name}.extxyz")
+    write_database(folder / "dataset.db", frames)
+    write_lammps_example(folder, frames["train"], Path(yaml))
+    write_json(folder / "versions.json", versions())
+    (folder / "README.txt").write_text(_readme(read_json(files["summary"])), encoding="utf-8")
+    sums = [f"{sha256(path)}  {path.name}" for path in sorted(folder.iterdir())]
+    (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
+
+
+def write_database(path: Path, frames_by_state: dict[str, list[Atoms]]) -> None:
+    """An ASE database (SQLite) of all frames; the key `state` is train, test, quarantine or isolated_atom.
+
+    Energies, forces and stresses are those of the labels, in ASE's units; `uid`, `config_type`, `generation` and, in
+    quarantine, `outcome` are keys, `origin`, `parent` and `reason` are data.
+    """
+    with connect(path, type="db") as database:
+        for state, frames in frames_by_state.items():
+            for frame in frames:
+                info = frame.info
+                row = frame.copy()
+                if ENERGY in info:
+                    row.calc = SinglePointCalculator(
+                        row, energy=info[ENERGY], forces=frame.arrays[FORCES], stress=info.get(STRESS)
+                    )
+                keys = {"uid": info["uid"], "config_type": info["config_type"], "generation": int(info["generation"])}
+                if "outcome" in info:
+                    keys["outcome"] = info["outcome"]
+                isolated = info["config_type"] == ISOLATED_ATOM and state == "train"
+                database.write(
+                    row,
+                    state="isolated_atom" if isolated else state,
+                    data={key: info[key] for key in ("origin", "parent", "reason") if key in info},
+                    **keys,
+                )
+
+
+def write_lammps_example(folder: Path, frames: list[Atoms], yaml: Path) -> None:
+    """`in.lammps` and `start.data`: molecular dynamics with the potential that watches gamma and stops in time."""
+    potential = read_yaml(yaml)
+    condensed = [f for f in frames if f.info["config_type"] != ISOLATED_ATOM]
+    start = min(condensed, key=lambda f: f.info[ENERGY] / len(f))
+    repeats = [max(1, round(MINIMUM_EDGE_ANGSTROM / length)) for length in start.cell.lengths()]
+    elements = list(potential.elements)
+    write(folder / "start.data", start.repeat(repeats), format="lammps-data", specorder=elements, masses=True)
+    (folder / "in.lammps").write_text(lammps_input(elements, zbl_of(potential.metadata)), encoding="utf-8")
+
+
+def lammps_input(elements: list[str], zbl: ZBL | None) -> str:
+    """A LAMMPS input for `potential.yaml` and `potential.asi`, with the same repulsion as in the fit."""
+    symbols = " ".join(elements)
+    if zbl is None:
+        pair = [
+            "pair_style      pace/extrapolation",
+            f"pair_coeff      * * potential.yaml potential.asi {symbols}",
+        ]
+    else:
+        pair = [
+            f"pair_style      hybrid/overlay pace/extrapolation zbl {zbl.inner_angstrom} {zbl.outer_angstrom}",
+            f"pair_coeff      * * pace/extrapolation potential.yaml potential.asi {symbols}",
+        ]
+        numbers = [atomic_numbers[symbol] for symbol in elements]
+        pair += [
+            f"pair_coeff      {i + 1} {j + 1} zbl {numbers[i]} {numbers[j]}"
+            for i in range(len(elements))
+            for j in range(i, len(elements))
+        ]
+    return "\n".join(
+        [
+            "# Molecular dynamics with the ACE potential of this bundle. Needs LAMMPS with the package ML-PACE.",
+            "# Energies are relative to isolated atoms. The repulsive part (zbl) belongs to the potential: keep it.",
+            "units           metal",
+            "atom_style      atomic",
+            "newton          on",
+            "read_data       start.data",
+            *pair,
+            "",
+            "# gamma: below 1 an environment is like the training data, far above it the potential guesses",
+            "fix             gamma all pair 10 pace/extrapolation gamma 1",
+            "compute         max_gamma all reduce max f_gamma",
+            "variable        max_gamma equal c_max_gamma",
+            "fix             stop all halt 10 v_max_gamma > 10 error continue message yes",
+            "",
+            "velocity        all create 300.0 4928459",
+            "fix             nvt all nvt temp 300.0 300.0 0.1",
+            "timestep        0.001",
+            "thermo          10",
+            "thermo_style    custom step temp pe press c_max_gamma",
+            "run             100",
+            "",
+        ]
+    )
+
+
+def _readme(summary: dict[str, Any]) -> str:
+    verdict = "passed its validation" if summary["passed"] else "did NOT pass: " + "; ".join(summary["failures"])
+    return f"""An interatomic potential for {summary["composition"]}, made by MLIP-AutoPipe. It {verdict}.
+
+report.html          what it was made from, where it holds and where it does not
+potential.yaml       the ACE in B-basis form: for LAMMPS pair_style pace/extrapolation (with gamma) and for ASE
+potential.asi        its active set, from which gamma is computed
+potential.yace       the same potential in contracted form: for LAMMPS pair_style pace (faster, no gamma)
+in.lammps            a ready LAMMPS input; start.data is its structure. Keep the zbl line: it belongs to the potential
+train.extxyz         all labels it was trained on; test.extxyz: held out; quarantine.extxyz: refused, with reasons
+dataset.db           the same as an ASE database; the key 'state' tells them apart
+config.yaml          the whole configuration: feeding it back makes the potential again
+summary.json         the numbers of the report, for programs
+versions.json        versions of all packages; SHA256SUMS: check with 'sha256sum -c SHA256SUMS'
+
+In Python:
+    from mlip_autopipec.potential import load_potential
+    atoms.calc = load_potential("potential.yaml", "potential.asi")
+    atoms.get_potential_energy(), atoms.calc.gamma(atoms).max()
+"""
