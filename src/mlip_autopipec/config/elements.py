@@ -14,16 +14,8 @@ NOBLE_GASES = frozenset({"He", "Ne", "Ar", "Kr", "Xe", "Rn"})
 COVALENT_SOLIDS = frozenset({"B", "C", "Si", "Ge", "P", "As", "Se", "Te", "S"})
 MOLECULAR_ELEMENTS = frozenset({"H", "N", "O", "F", "Cl", "Br", "I"})
 
-# Number of unpaired electrons of the neutral atom's ground term, by Hund's rules from the configurations of the NIST
-# Atomic Spectra Database (https://physics.nist.gov/asd), H to Kr; heavier atoms come with the broader generators.
-UNPAIRED_ELECTRONS = dict(
-    zip(
-        SYMBOLS[:36],
-        (1, 0, 1, 0, 1, 2, 3, 2, 1, 0, 1, 0, 1, 2, 3, 2, 1, 0, 1, 0, 1, 2, 3, 6, 5, 4, 3, 2, 1, 0, 1, 2, 3, 2, 1, 0),
-        strict=True,
-    )
-)
-
+# Elements whose solids order magnetically: labels without spin would be the wrong physics.
+MAGNETIC = frozenset({"Cr", "Mn", "Fe", "Co", "Ni", "Ce", "Pr", "Nd", "Sm", "Eu", "Gd", "Tb", "Dy", "Ho", "Er", "Tm"})
 _TERM = re.compile(r"([A-Z][a-z]?)(\d+(?:\.\d+)?)?")
 
 

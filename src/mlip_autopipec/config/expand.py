@@ -208,7 +208,7 @@ def expand(written: dict[str, Any]) -> tuple[Config, dict[str, Choice]]:
     if isinstance(written.get("composition"), bool):
         raise ConfigError("composition", written["composition"], "YAML reads this word as yes or no", "Quote it: 'NO'.")
     if "composition" in written:
-        _refuse_compounds(written["composition"])
+        _refuse_what_is_not_built(written["composition"])
     try:
         UserConfig.model_validate(written)
     except ValidationError as error:
@@ -225,12 +225,19 @@ def expand(written: dict[str, Any]) -> tuple[Config, dict[str, Choice]]:
         raise explain(error, Config, nested) from None
 
 
-def _refuse_compounds(composition: object) -> None:
+def _refuse_what_is_not_built(composition: object) -> None:
     amounts = elements.parse_composition(composition)
     if len(amounts) > 1:
         raise ConfigError(
             "composition", composition, "starting structures are built for single elements only in this version",
             f"Write one element, for example '{next(iter(amounts))}'.",
+        )  # fmt: skip
+    magnetic = sorted(set(amounts) & elements.MAGNETIC)
+    if magnetic:
+        raise ConfigError(
+            "composition", composition,
+            f"{', '.join(magnetic)} is magnetic, and this version labels without spin: that would be the wrong physics",
+            "Take an element that is not magnetic.",
         )  # fmt: skip
 
 

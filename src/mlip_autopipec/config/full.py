@@ -49,7 +49,7 @@ class Structures(Section):
 class Exploration(Section):
     """Molecular dynamics with a universal surrogate."""
 
-    surrogate: str = Field("sevennet-0", description="Universal potential that drives the walkers.")
+    surrogate: Literal["sevennet-0"] = Field("sevennet-0", description="Universal potential that drives the walkers.")
     temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0, 2200.0], description="Temperatures of the walkers, K.")
     walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
     steps: Count = Field(1000, description="MD steps of a walker.")
