@@ -1,0 +1,212 @@
+"""Regularised linear least squares from a stream of rows: blockwise QR, ridge strength by evidence, posterior."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from mlip_autopipec.artifacts import atomic_path
+from mlip_autopipec.errors import DataError, InputFileError
+
+Array = NDArray[np.float64]
+
+_BLOCK_NUMBERS = 32_000_000  # of a buffered block: 256 MB
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Posterior of the coefficients c for rows a with y = a c + noise, prior c_f ~ N(0, (noise / prior_f)^2 / ridge).
+
+    Attributes:
+        coefficients: (F,) posterior mean.
+        ridge: strength lambda of the prior.
+        log_evidence: log p(y | ridge), noise at its maximum.
+        noise: standard deviation of the (weighted) rows.
+        effective_parameters: sum s^2 / (s^2 + ridge), how many parameters the data determine.
+        rows: number of rows that were fitted.
+    """
+
+    coefficients: Array
+    ridge: float
+    log_evidence: float
+    noise: float
+    effective_parameters: float
+    rows: int
+    _scales: Array = field(repr=False)
+    _singular: Array = field(repr=False)
+    _right: Array = field(repr=False)
+
+    @cached_property
+    def posterior_factor(self) -> Array:
+        """(F, F) matrix P with covariance of the coefficients = P P^T."""
+        spread: Array = self._right / np.sqrt(self._singular**2 + self.ridge)
+        return (self.noise * self._scales)[:, None] * spread
+
+    def standard_deviation(self, rows: ArrayLike) -> Array:
+        """Posterior standard deviation (m,) of `rows` (m, F) @ coefficients, without the noise of a new label."""
+        return np.asarray(np.linalg.norm(np.asarray(rows, dtype=float) @ self.posterior_factor, axis=1))
+
+
+class Factor:
+    """R of the QR factorisation of all rows [A | y] so far; memory grows with the square of the columns only.
+
+    Rows appended later (an active-learning generation) cost only themselves. Weights are the caller's: multiply rows
+    and targets before appending.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.rows = 0
+        self._triangle: Array = np.zeros((0, columns + 1))
+        self._buffer: list[Array] = []
+        self._buffered = 0
+        self._block = max(columns, min(4 * columns + 1024, _BLOCK_NUMBERS // (columns + 1)))
+
+    def append(self, rows: ArrayLike, targets: ArrayLike) -> None:
+        """Add `rows` (m, columns) with `targets` (m,).
+
+        Raises:
+            DataError: wrong shapes, or numbers that are not finite.
+        """
+        a, y = np.atleast_2d(np.asarray(rows, dtype=float)), np.atleast_1d(np.asarray(targets, dtype=float))
+        if a.shape != (len(y), self.columns):
+            raise DataError(f"rows {a.shape} and targets {y.shape} do not fit a factor of {self.columns} columns.")
+        if not (np.isfinite(a).all() and np.isfinite(y).all()):
+            raise DataError("rows or targets hold numbers that are not finite; leave that structure out.")
+        self._buffer.append(np.column_stack([a, y]))
+        self._buffered += len(y)
+        self.rows += len(y)
+        if self._buffered >= self._block:
+            self._reduce()
+
+    def merge(self, other: Factor) -> None:
+        """Add all rows of another factor with the same columns."""
+        if other.columns != self.columns:
+            raise DataError(f"a factor of {other.columns} columns cannot be merged into one of {self.columns}.")
+        rows = self.rows + other.rows
+        triangle = other.triangle
+        self.append(triangle[:, :-1], triangle[:, -1])
+        self.rows = rows
+
+    def _reduce(self) -> None:
+        if self._buffered:
+            stacked = np.vstack([self._triangle, *self._buffer])
+            (r,) = scipy.linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)
+            self._triangle = np.ascontiguousarray(r[: self.columns + 1])
+            self._buffer, self._buffered = [], 0
+
+    @property
+    def triangle(self) -> Array:
+        """Upper triangular (at most columns + 1 rows) R of [A | y]."""
+        self._reduce()
+        return self._triangle
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the factor as .npz, whole or not at all."""
+        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+            np.savez(handle, triangle=self.triangle, rows=self.rows, columns=self.columns)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Factor:
+        """Read a factor written by `save`.
+
+        Raises:
+            InputFileError: missing, truncated or another kind of file.
+        """
+        if not Path(path).is_file():
+            raise InputFileError(path, "no such file", "Run the training that writes it.")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                factor = cls(int(data["columns"]))
+                factor.rows = int(data["rows"])
+                triangle = np.array(data["triangle"], dtype=float)
+        except Exception as error:  # numpy and zipfile raise many kinds for a broken file
+            raise InputFileError(path, f"not a saved factor ({error})", "Delete it and train again.") from None
+        if triangle.ndim != 2 or triangle.shape[1] != factor.columns + 1 or not np.isfinite(triangle).all():
+            raise InputFileError(path, f"the factor has shape {triangle.shape}", "Delete it and train again.")
+        factor._triangle = triangle
+        return factor
+
+    def solve(self, prior: ArrayLike | None = None, ridge: float | None = None) -> Solution:
+        """Posterior mean of the coefficients.
+
+        Args:
+            prior: (F,) positive weights g; coefficients are expected proportional to 1/g. None: all 1.
+            ridge: fixed strength; None: the one with the largest evidence (D. J. C. MacKay, Neural Computation 4, 415
+                (1992)), noise eliminated at its maximum.
+
+        Raises:
+            DataError: no rows, or a prior of the wrong shape or sign.
+        """
+        if not self.rows:
+            raise DataError("there is nothing to fit: no rows were appended.")
+        weights = np.ones(self.columns) if prior is None else np.asarray(prior, dtype=float)
+        if weights.shape != (self.columns,) or not (np.isfinite(weights).all() and (weights > 0).all()):
+            raise DataError(f"the prior must be {self.columns} positive numbers.")
+        if ridge is not None and not ridge > 0:
+            raise DataError(f"ridge = {ridge} must be positive.")
+        scales = 1 / weights
+        triangle = self.triangle
+        head = triangle[: self.columns]
+        rest = float((triangle[self.columns :, -1] ** 2).sum())
+        left, singular, right = scipy.linalg.svd(head[:, :-1] * scales, full_matrices=False, check_finite=False)
+        along = left.T @ head[:, -1]
+        if singular[0] == 0.0:
+            raise DataError("all rows are zero: no structure has neighbours within the cutoff.")
+        evidence = _Evidence(singular**2, along**2, rest, self.rows)
+        chosen = evidence.best() if ridge is None else ridge
+        log_evidence, noise = evidence(chosen)
+        return Solution(
+            coefficients=scales * (right.T @ (singular * along / (singular**2 + chosen))),
+            ridge=float(chosen),
+            log_evidence=log_evidence,
+            noise=noise,
+            effective_parameters=float((singular**2 / (singular**2 + chosen)).sum()),
+            rows=self.rows,
+            _scales=scales,
+            _singular=np.concatenate([singular, np.zeros(self.columns - len(singular))]),
+            _right=_complete(right).T,
+        )
+
+
+def _complete(right: Array) -> Array:
+    """Orthonormal rows extended to a full basis, where fewer rows than columns were fitted."""
+    if right.shape[0] == right.shape[1]:
+        return right
+    return np.vstack([right, scipy.linalg.null_space(right).T])
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """log p(y | ridge) of ridge regression as a function of the ridge, from squared singular values."""
+
+    squares: Array
+    along: Array
+    rest: float
+    rows: int
+
+    def __call__(self, ridge: float) -> tuple[float, float]:
+        misfit = self.rest + float((self.along * ridge / (self.squares + ridge)).sum())
+        variance = max(misfit / self.rows, 1e-300)
+        gain = float(np.log1p(self.squares / ridge).sum())
+        return -0.5 * (self.rows * (np.log(2 * np.pi * variance) + 1) + gain), float(np.sqrt(variance))
+
+    def best(self) -> float:
+        """Coarse scan of 125 strengths, then a bounded search around the best.
+
+        31 decades below the largest squared singular value: one heavy column (a free reference energy) must not
+        push the others' strengths out of the scan.
+        """
+        grid = np.log(self.squares[0]) + np.log(10) * np.linspace(-30, 1, 125)
+        values = [self(float(np.exp(x)))[0] for x in grid]
+        k = int(np.argmax(values))
+        low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
+        found = minimize_scalar(lambda x: -self(float(np.exp(x)))[0], bounds=(low, high), method="bounded")
+        return float(np.exp(found.x if -found.fun >= values[k] else grid[k]))

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from ace_cases import rattled, silicon
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+
+from mlip_autopipec.ace import ACECalculator, ACEPotential, Factor, active_sets, design_rows, evaluate, gammas
+from mlip_autopipec.errors import DataError
+
+Case = tuple[ACEPotential, Atoms]
+
+
+def test_results_are_those_of_the_evaluator_plus_references(case: Case) -> None:
+    potential, atoms = case
+    atoms.calc = ACECalculator(potential, reference_energies={"Si": -3.0, "Cu": -2.0})
+    found = evaluate(potential, atoms)
+    shift = {"Si": -3.0, "Cu": -2.0}
+    references = np.array([shift.get(symbol, 0.0) for symbol in atoms.symbols])
+    np.testing.assert_allclose(atoms.get_potential_energies(), found.energies + references, atol=1e-12)
+    assert atoms.get_potential_energy() == pytest.approx(found.energy + references.sum(), abs=1e-10)
+    assert atoms.get_potential_energy(force_consistent=True) == atoms.get_potential_energy()
+    np.testing.assert_allclose(atoms.get_stress(), found.strain_derivative / atoms.get_volume(), atol=1e-12)
+
+
+def test_baseline_is_added_to_energy_forces_and_stress(si: ACEPotential) -> None:
+    atoms = rattled(silicon(), 0.1, 0)
+    baseline = LennardJones(sigma=2.0, epsilon=0.1, rc=4.0)
+    both, plain, below = atoms.copy(), atoms.copy(), atoms.copy()
+    both.calc, plain.calc, below.calc = ACECalculator(si, baseline=baseline), ACECalculator(si), baseline
+    for quantity in ("get_potential_energy", "get_potential_energies", "get_forces", "get_stress"):
+        expected = getattr(plain, quantity)() + getattr(below, quantity)()
+        np.testing.assert_allclose(getattr(both, quantity)(), expected, atol=1e-10)
+
+
+def test_moved_atoms_are_evaluated_again(si: ACEPotential) -> None:
+    atoms = rattled(silicon(), 0.1, 0)
+    atoms.calc = ACECalculator(si)
+    before = atoms.get_potential_energy()
+    atoms.positions[0, 0] += 0.1
+    assert atoms.get_potential_energy() != before
+    assert atoms.get_potential_energy() == pytest.approx(evaluate(si, atoms).energy)
+
+
+def test_gamma_is_computed_only_when_asked(si: ACEPotential) -> None:
+    training = [rattled(silicon(), 0.2, seed) for seed in range(30)]
+    inverses = {element: s.inverse for element, s in active_sets(si.basis, training).items()}
+    calc = ACECalculator(si, inverses)
+    atoms = rattled(silicon(), 0.1, 99)
+    atoms.calc = calc
+    atoms.get_forces()
+    assert "gamma" not in calc.results
+    np.testing.assert_allclose(calc.get_property("gamma", atoms), gammas(si.basis, inverses, atoms))
+    assert "forces" in calc.results
+    np.testing.assert_allclose(calc.gamma(atoms), calc.results["gamma"])
+
+
+def test_gamma_without_a_fitting_active_set_is_refused(si: ACEPotential) -> None:
+    with pytest.raises(DataError, match="without an active set"):
+        ACECalculator(si).gamma(silicon())
+    with pytest.raises(DataError, match="different trainings"):
+        ACECalculator(si, {"Si": np.eye(3)})
+    with pytest.raises(DataError, match="contracted"):
+        ACECalculator(si.contracted(), {"Si": np.eye(si.basis.number_of_functions)})
+
+
+def test_cluster_without_cell_has_forces_but_no_stress(si: ACEPotential) -> None:
+    atoms = Atoms("Si3", positions=[[0, 0, 0], [2.3, 0, 0], [0, 2.4, 0.3]])
+    atoms.calc = ACECalculator(si)
+    assert np.abs(atoms.get_forces()).max() > 0
+    assert "stress" not in atoms.calc.results
+
+
+def test_a_fit_to_another_potential_reproduces_its_forces(si: ACEPotential) -> None:
+    """The whole way: labels, design rows, solve, evaluate on structures that were not fitted."""
+    label = LennardJones(sigma=2.0, epsilon=0.3, rc=4.4, smooth=True)
+    factor = Factor(si.basis.number_of_functions)
+    structures = [rattled(silicon(), 0.1, seed) for seed in range(40)]
+    for atoms in structures:
+        atoms.calc = label
+        rows = design_rows(si.basis, atoms)
+        factor.append(
+            np.vstack([rows.energy, rows.forces]), np.r_[atoms.get_potential_energy(), atoms.get_forces().ravel()]
+        )
+    fitted = ACEPotential(si.basis, factor.solve(si.basis.smoothness).coefficients)
+    test = rattled(silicon(), 0.1, 1000)
+    test.calc = label
+    wanted = test.get_forces()
+    assert np.sqrt(((evaluate(fitted, test).forces - wanted) ** 2).mean()) < 0.1 * np.sqrt((wanted**2).mean())
