@@ -8,7 +8,7 @@ with job(snakemake.log[0]):
 
     # Only what decides the potential energy surface is among the rule's params; how pw.x is started may change freely.
     label_frame(
-        snakemake.input[0],
+        snakemake.input.frames,
         snakemake.wildcards.frame,
         expand(snakemake.config)[0].labelling,
         label_file=snakemake.output.label,

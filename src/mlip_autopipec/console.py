@@ -19,6 +19,7 @@ from mlip_autopipec.errors import MlipError
 
 _NAME = re.compile(r'(?:^|\s)name="?([A-Za-z0-9]+)"?')
 _UID = re.compile(r'(?:^|\s)uid="?([A-Za-z0-9]+)"?')
+_QUOTED = re.compile(r'"[^"]*[ =][^"]*"')  # free text, which may say anything
 _locks: list[IO[str]] = []
 
 
@@ -27,7 +28,7 @@ def frame_names(path: str | os.PathLike[str]) -> list[str]:
     names: list[str] = []
     with open(path, encoding="utf-8") as handle:
         while count := handle.readline().strip():
-            comment = handle.readline()
+            comment = _QUOTED.sub("", handle.readline())
             found = _NAME.search(comment) or _UID.search(comment)
             if not found:
                 raise MlipError(f"{path}: frame {len(names)} has neither name nor uid. Delete the file and run again.")

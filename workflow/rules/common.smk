@@ -26,6 +26,11 @@ def labels_of(batch):
     return [f"{RUN}/labeled/{batch}/{frame}.json" for frame in frames_of(batch)]
 
 
+def proof_of_dft(wildcards):
+    """Labels of the isolated atoms, which prove the DFT set-up; they themselves need none."""
+    return [] if wildcards.batch == "atoms" else labels_of("atoms")
+
+
 def labels_until(wildcards):
     """Label files of all generations up to this one."""
     return [

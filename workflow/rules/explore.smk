@@ -26,7 +26,7 @@ rule explore:
     """One surrogate walker. The isolated atoms come first: they prove the DFT set-up before any time is spent."""
     input:
         structures=f"{RUN}/structures.extxyz",
-        proof=ancient(expand(f"{RUN}/labeled/atoms/{{name}}.json", name=ELEMENTS)),
+        proof=ancient(labels_of("atoms")),
     output:
         frames=f"{RUN}/explored/{{walker}}.extxyz",
         record=f"{RUN}/explored/{{walker}}.json",

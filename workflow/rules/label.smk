@@ -85,10 +85,12 @@ checkpoint select:
 rule label:
     """One Quantum ESPRESSO run in a folder of its own; a failure is a result, recorded and kept.
 
-    A frame is known by its content, so a younger frame file is no reason to label it again.
+    A frame is known by its content, so a younger frame file is no reason to label it again. The isolated atoms come
+    first: a fault of the set-up then costs one job and is said once.
     """
     input:
-        ancient(f"{RUN}/frames/{{batch}}.extxyz"),
+        frames=ancient(f"{RUN}/frames/{{batch}}.extxyz"),
+        proof=lambda wildcards: ancient(proof_of_dft(wildcards)),
     output:
         label=f"{RUN}/labeled/{{batch}}/{{frame}}.json",
         raw=f"{RUN}/labeled/{{batch}}/{{frame}}.pwo",

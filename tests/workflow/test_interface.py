@@ -1,0 +1,129 @@
+"""The workflow is a good Snakemake citizen: dry runs, graphs, lint, single targets, messages."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from running import PROJECT, QUICKSTART, command, needs_pw, snakemake
+
+pytestmark = pytest.mark.usefixtures("pseudopotential_folder")
+
+STAGES = {
+    "expand", "generate", "explore", "explore_test", "sample", "select", "label", "collect", "train", "simulate",
+    "assess", "validate", "report", "bundle",
+}  # fmt: skip
+
+
+@pytest.fixture
+def pseudopotential_folder(tmp_path, monkeypatch):
+    """A folder with a header that stands for the pseudopotential, so that dry runs need no Quantum ESPRESSO."""
+    folder = tmp_path / "pseudo"
+    folder.mkdir()
+    (folder / "Si.pz-vbc.UPF").write_text(
+        '<UPF version="2.0.1"><PP_HEADER element="Si" pseudo_type="NC" relativistic="no" functional="PBE" '
+        'z_valence="4.0" wfc_cutoff="30.0" rho_cutoff="120.0"/></UPF>'
+    )
+    monkeypatch.setenv("ESPRESSO_PSEUDO", str(folder))
+
+
+def written(folder, **config):
+    path = folder / "my.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_a_dry_run_names_every_stage_and_loads_nothing_heavy(tmp_path):
+    code = (
+        "import sys\nfrom snakemake.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    code = end.code\n"
+        "heavy = [m for m in ('torch', 'numba', 'scipy', 'sklearn', 'pymatgen', 'matplotlib') if m in sys.modules]\n"
+        "print('HEAVY', heavy, 'CODE', code)"
+    )
+    words = command(tmp_path, QUICKSTART, options=("--dry-run",))[3:]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert "HEAVY [] CODE 0" in done.stdout, done.stdout + done.stderr
+    shown = {line.split()[0] for line in (done.stdout + done.stderr).splitlines() if line.strip()}
+    assert shown >= STAGES
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_line_is_enough(tmp_path):
+    done = snakemake(tmp_path, written(tmp_path, composition="Si"), options=("--dry-run", "--quiet"))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_shipped_config_is_that_line():
+    assert yaml.safe_load((PROJECT / "config" / "config.yaml").read_text()) == {"composition": "Si"}
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"composition": "Si", "sed": 1}, "config key 'sed' = 1: unknown key. Known here:"),
+        ({"composition": "Xy"}, "config key 'composition' = 'Xy': no element at 'Xy'"),
+        (
+            {"composition": "Si", "training": {"cutoff_angstrom": "wide"}},
+            "config key 'training.cutoff_angstrom' = 'wide': Input should be a valid number",
+        ),
+        (
+            {"composition": "Si", "labelling": {"pseudopotentials": {"Si": "Si.none.UPF"}}},
+            "config key 'labelling.pseudopotentials.Si' = 'Si.none.UPF':",
+        ),
+    ],
+)
+def test_bad_config_is_one_message_already_in_the_dry_run(tmp_path, config, says):
+    done = snakemake(tmp_path, written(tmp_path, **config), options=("--dry-run",))
+    assert done.returncode == 1
+    assert says in done.stdout
+    assert "Traceback" not in done.stdout
+    assert len([line for line in done.stdout.splitlines() if "config key" in line]) == 1
+
+
+@pytest.mark.parametrize("graph", ["--dag", "--rulegraph"])
+def test_graphs_can_be_drawn(tmp_path, graph):
+    done = snakemake(tmp_path, QUICKSTART, options=(graph,))
+    assert done.returncode == 0
+    assert "digraph snakemake_dag {" in done.stdout
+    assert 'label = "train' in done.stdout
+
+
+def test_lint_and_format_are_clean(tmp_path):
+    done = snakemake(tmp_path, QUICKSTART, options=("--lint",))
+    assert done.returncode == 0, done.stdout
+    assert "good condition" in done.stdout
+    formatted = subprocess.run(
+        [sys.executable, "-m", "snakefmt", "--check", str(PROJECT / "workflow")], capture_output=True, text=True
+    )
+    assert formatted.returncode == 0, formatted.stderr
+
+
+def test_one_stage_can_be_asked_for_by_its_file(tmp_path):
+    target = "results/quickstart/structures.extxyz"
+    done = snakemake(tmp_path, QUICKSTART, target)
+    assert done.returncode == 0, done.stdout
+    made = {p.name for p in (tmp_path / "results" / "quickstart").iterdir()}
+    assert made == {"structures.extxyz", "logs", ".lock"}
+    again = snakemake(tmp_path, QUICKSTART, target)
+    assert "Nothing to be done" in again.stdout
+
+
+def test_the_dump_reproduces_the_plan(tmp_path):
+    dump = "results/quickstart/exec_config_dump.yaml"
+    assert snakemake(tmp_path, QUICKSTART, dump).returncode == 0
+    (tmp_path / "copy.yaml").write_text((tmp_path / dump).read_text())
+    again = snakemake(tmp_path, tmp_path / "copy.yaml", dump)
+    assert "Nothing to be done" in again.stdout, again.stdout
+
+
+@needs_pw
+def test_a_missing_pw_x_stops_the_run_at_the_first_label_with_one_message(tmp_path, monkeypatch):
+    monkeypatch.delenv("ESPRESSO_PSEUDO")
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["labelling"]["command"] = "no-such-pw.x"
+    done = snakemake(tmp_path, written(tmp_path, **config), options=("--cores", "1"))
+    assert done.returncode == 1
+    assert done.stdout.count("Error: 'no-such-pw.x' (labelling.command) is not found on the PATH") == 1, done.stdout
+    assert "Install Quantum ESPRESSO" in done.stdout
+    assert not list(tmp_path.glob("results/quickstart/labeled/*/*.json"))
+    assert not list(tmp_path.glob("results/quickstart/explored/*"))

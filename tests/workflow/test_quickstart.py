@@ -1,0 +1,149 @@
+"""The quickstart, for real: killed in the middle of labelling, run again to its end, and judged by its numbers."""
+
+import json
+import sqlite3
+import subprocess
+
+import numpy as np
+import pytest
+import yaml
+from mlip_autopipec.frames import read_frames
+from mlip_autopipec.labelling.labeller import read_label
+from mlip_autopipec.potential import load_potential
+from running import QUICKSTART, killed_when, needs_pw, snakemake
+
+pytestmark = [pytest.mark.pipeline, needs_pw, pytest.mark.timeout(2400)]
+
+
+class Finished:
+    """A quickstart that was killed once and then finished."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.run = folder / "results" / "quickstart"
+        labels = self.run / "labeled" / "gen0"
+        killed_when(folder, QUICKSTART, lambda: len(list(labels.glob("*.json"))) >= 6)
+        self.before = {path: path.stat().st_mtime_ns for path in self.run.glob("labeled/*/*.json")}
+        self.texts_before = [path.read_text() for path in self.run.glob("**/*.json")]
+        self.output = snakemake(folder, QUICKSTART, timeout=1800)
+        self.summary = json.loads((self.run / "summary.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    return Finished(tmp_path_factory.mktemp("quickstart"))
+
+
+def test_a_killed_run_leaves_nothing_half_written_and_keeps_its_labels(finished):
+    assert len(finished.before) >= 6
+    for text in finished.texts_before:
+        json.loads(text)
+    for path, when in finished.before.items():
+        assert path.stat().st_mtime_ns == when, f"{path.name} was labelled twice"
+
+
+def test_the_run_ends_with_five_lines(finished):
+    assert finished.output.returncode == 0, finished.output.stdout
+    lines = finished.output.stdout
+    for start in ("Potential: ", "Report: ", "Labels: ", "Test errors: ", "Verdict: "):
+        assert f"\n{start}" in lines
+    assert "Inferred (each can be set in the config):" in lines
+
+
+def test_the_potential_is_as_good_as_promised(finished):
+    summary = finished.summary
+    assert summary["test"]["frames"] >= 15
+    assert summary["test"]["energy_rmse_mev_per_atom"] <= 5
+    assert summary["test"]["force_rmse_mev_per_angstrom"] <= 150
+    assert summary["validation"]["lattice_constant"]["relative_error"] <= 0.003
+    assert summary["validation"]["bulk_modulus"]["relative_error"] <= 0.05
+    assert summary["passed"] is True
+    assert summary["failures"] == []
+    # LDA silicon: lattice constant 5.38 to 5.41 A, bulk modulus 94 to 97 GPa (converged literature values)
+    assert summary["validation"]["lattice_constant"]["reference"] == pytest.approx(5.40, abs=0.04)
+    assert summary["validation"]["bulk_modulus"]["reference"] == pytest.approx(96, rel=0.1)
+
+
+def test_the_labels_are_counted(finished):
+    labels = finished.summary["labels"]
+    assert 34 <= labels["requested"] <= 60
+    assert labels["accepted"] + labels["quarantined"] == labels["requested"]
+    assert sum(g["requested"] for g in labels["by_generation"]) == labels["requested"]
+    assert 0.01 < finished.summary["dft_core_hours"] < 0.5
+    assert 1 <= finished.summary["generations"] <= 3
+
+
+def test_no_test_frame_was_ever_selected(finished):
+    test = {f.info["uid"] for f in read_frames(finished.run / "frames" / "test.extxyz")}
+    chosen = {f.info["uid"] for path in finished.run.glob("frames/gen*.extxyz") for f in read_frames(path)}
+    pool = {f.info["uid"] for path in finished.run.glob("explored/*.extxyz") for f in read_frames(path)}
+    assert test
+    assert not test & (chosen | pool)
+    assert chosen & pool
+
+
+def test_every_training_frame_carries_a_label_that_was_earned(finished):
+    last = finished.summary["generations"] - 1
+    for frame in read_frames(finished.run / f"dataset_gen{last}.extxyz"):
+        if frame.info["config_type"] == "IsolatedAtom":
+            continue
+        batch = f"gen{frame.info['generation']}"
+        label = read_label(finished.run / "labeled" / batch / f"{frame.info['uid']}.json")
+        assert label.accepted
+        assert label.energy_ev == pytest.approx(frame.info["REF_energy"], abs=1e-6)
+        np.testing.assert_allclose(label.forces, frame.arrays["REF_forces"], atol=1e-7)
+        raw = (finished.run / "labeled" / batch / f"{frame.info['uid']}.pwo").read_text()
+        assert f"{label.energy_ev / 13.605693122994:.5f}"[:10] in raw
+
+
+def test_the_report_is_one_self_contained_page_with_the_verdict(finished):
+    page = (finished.run / "report.html").read_text()
+    assert finished.summary["reason"] in page
+    assert "src=\"http" not in page
+    assert len(page) < 5e6
+
+
+def test_the_bundle_is_whole_and_its_potential_works(finished, tmp_path):
+    bundle = finished.run / "bundle"
+    check = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle, capture_output=True, text=True)
+    assert check.returncode == 0, check.stdout
+    test = [f for f in read_frames(bundle / "test.extxyz") if len(f) > 1]
+    calculator = load_potential(bundle / "potential.yaml", bundle / "potential.asi")
+    errors = []
+    for frame in test:
+        label, copy = frame.info["REF_energy"], frame.copy()
+        copy.calc = calculator
+        errors.append((copy.get_potential_energy() - label) / len(frame))
+    rmse = 1e3 * np.sqrt(np.mean(np.square(errors)))
+    assert rmse == pytest.approx(finished.summary["test"]["energy_rmse_mev_per_atom"], rel=1e-6)
+    states = sqlite3.connect(bundle / "dataset.db").execute(
+        "select value, count(*) from text_key_values where key = 'state' group by value"
+    )
+    counts = dict(states.fetchall())
+    assert counts["train"] == finished.summary["labels"]["accepted"]
+    assert counts["test"] == len(test)
+    assert counts["isolated_atom"] == 1
+
+
+def test_the_same_command_again_does_nothing(finished):
+    again = snakemake(finished.folder, QUICKSTART)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+    assert again.stdout.count("Finished jobid") == 0
+
+
+def test_a_changed_training_parameter_trains_again_and_labels_nothing(finished, tmp_path):
+    config = yaml.safe_load(QUICKSTART.read_text()) | {"training": {"energy_weight": 20.0}}
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(config))
+    plan = snakemake(finished.folder, changed, options=("--dry-run",))
+    rules = {line.split()[0] for line in plan.stdout.splitlines() if line.split()[1:] and line.split()[1].isdigit()}
+    assert {"train", "evaluate", "simulate"} <= rules
+    assert not {"label", "explore", "sample", "generate", "collect_test"} & rules
+    target = "results/quickstart/evaluation/gen0.json"
+    done = snakemake(finished.folder, changed, target)
+    assert done.returncode == 0, done.stdout
+    record = json.loads((finished.run / "potential_gen0.json").read_text())
+    assert record["energy_weight"] == 20.0
+    for path, when in finished.before.items():
+        assert path.stat().st_mtime_ns == when
