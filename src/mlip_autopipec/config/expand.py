@@ -178,6 +178,20 @@ def density_cutoff_of_the_pseudopotential(known: Known) -> tuple[float, str]:
     return factor * float(known["labelling.ecutwfc_ry"]), f"{factor} x ecutwfc_ry: {kind}"
 
 
+@rule("labelling.smearing")
+def cold_smearing_for_metals_alone(known: Known) -> tuple[str, str]:
+    if known["class"] == ["metal"]:
+        return "cold", "Marzari-Vanderbilt: energies of a metal hardly depend on its width"
+    return "gaussian", "cold smearing can settle on a wrong Fermi level where there is a gap"
+
+
+@rule("labelling.degauss_ry")
+def narrow_smearing_where_there_is_a_gap(known: Known) -> tuple[float, str]:
+    if known["class"] == ["metal"]:
+        return 0.01, "usual for metals"
+    return 0.005, "narrow against a gap, wide enough for a melt"
+
+
 @rule("labelling.kmesh")
 def mesh_from_the_spacing(known: Known) -> tuple[list[int], str]:
     edges = _conventional_edges(
@@ -261,7 +275,7 @@ ORDER = (
     "run", "class", "structures.lattice", "structures.lattice_constant_angstrom", "structures.repeat",
     "training.cutoff_angstrom", "training.zbl_outer_angstrom", "training.zbl_inner_angstrom", "sampling.candidates",
     "sampling.soap_cutoff_angstrom", "labelling.pseudo_dir", "labelling.pseudopotentials", "labelling.ecutwfc_ry",
-    "labelling.ecutrho_ry", "labelling.kmesh",
+    "labelling.ecutrho_ry", "labelling.smearing", "labelling.degauss_ry", "labelling.kmesh",
 )  # fmt: skip
 
 

@@ -127,12 +127,12 @@ class Labelling(Section):
         [0, 0, 0], description="Offset of the mesh by half a step (1) or not (0)."
     )
     smearing: Literal["cold", "gaussian", "fermi-dirac", "methfessel-paxton"] = Field(
-        "cold", description="Smearing of the occupations."
+        description="Smearing of the occupations."
     )
-    degauss_ry: Positive = Field(0.01, description="Width of the smearing, Ry.")
+    degauss_ry: Positive = Field(description="Width of the smearing, Ry.")
     conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
     electron_maxstep: Count = Field(80, description="SCF iterations before another attempt is made.")
-    max_seconds: Count = Field(7200, description="Wall time of one pw.x run, s.")
+    max_seconds: Count = Field(7200, description="Wall time of one label, all attempts together, s.")
     maximum_force_ev_per_angstrom: Positive = Field(50.0, description="A label with a larger force is quarantined.")
     minimum_distance_fraction: Fraction = Field(
         0.5, description="A frame with a distance below this fraction of the sum of covalent radii gets no label."

@@ -1,0 +1,252 @@
+"""Running pw.x on one frame, attempt by attempt, until there is a label or a reason why not."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ase import Atoms
+
+from mlip_autopipec.errors import ConfigurationFault
+from mlip_autopipec.labelling.espresso.input import (
+    EspressoSettings,
+    is_isolated_atom,
+    pw_input,
+    valence_electrons,
+)
+from mlip_autopipec.labelling.espresso.output import PwResult, read_pw_output
+from mlip_autopipec.labelling.espresso.recovery import Rung, next_rung
+from mlip_autopipec.labelling.espresso.verdict import Limits, Verdict, close_pair, judge
+from mlip_autopipec.labelling.labeller import Attempt, Label
+
+GRACE_SECONDS = 60.0  # pw.x gets this long after max_seconds to finish its iteration and write
+RUNGS_MAX = 5
+RERUNS_MAX = 1  # of the same input, after the machine failed and not the physics
+_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_MEND = {
+    "pseudo_missing": "Check labelling.pseudo_dir and labelling.pseudopotentials",
+    "bad_input": "Check the labelling section of the config, and pw.in and pw.out in that folder",
+    "truncated": "Set labelling.command to the way pw.x is started here",
+}
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code (negative: signal) and whether the hard time limit ended it."""
+
+    exit_code: int
+    timed_out: bool
+    wall_seconds: float
+
+
+class EspressoLabeller:
+    """Labels frames with Quantum ESPRESSO's pw.x, one folder per frame, one subfolder per attempt."""
+
+    name = "espresso"
+
+    def __init__(self, settings: EspressoSettings, limits: Limits | None = None) -> None:
+        """Check what every frame will need.
+
+        Raises:
+            ConfigurationFault: pw.x or a pseudopotential is not there.
+        """
+        self.settings, self.limits = settings, limits or Limits()
+        self._command = command_words(settings.command)
+        settings.check()
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> EspressoLabeller:
+        """A labeller from the `labelling` section of the full configuration.
+
+        Raises:
+            ConfigurationFault: as the constructor.
+        """
+        defaults = asdict(Limits())
+        limits = Limits(**{key: section.get(key, value) for key, value in defaults.items()})
+        return cls(EspressoSettings.from_config(section), limits)
+
+    def label(self, atoms: Atoms, workdir: Path) -> Label:
+        """Label one frame. See `Labeller.label`; attempts of an earlier, killed run in `workdir` are removed."""
+        workdir = Path(workdir)
+        workdir.mkdir(parents=True, exist_ok=True)
+        for stale in workdir.glob("attempt_*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        isolated = is_isolated_atom(atoms)
+        if close := close_pair(atoms, self.limits.minimum_distance_fraction):
+            return self._label(atoms, Verdict("atoms_too_close", "structure", close, False), [], None, isolated)
+        electrons = valence_electrons(atoms, self.settings)
+        attempts: list[Attempt] = []
+        tried: list[dict[str, Any]] = []
+        rung, reruns = Rung({}, "first attempt"), 0
+        while True:
+            folder = workdir / f"attempt_{len(attempts) + 1}"
+            left = self.settings.max_seconds - sum(attempt.wall_seconds for attempt in attempts)
+            timed = replace(self.settings, max_seconds=max(math.ceil(left), 1))
+            text = pw_input(atoms, timed, changes=rung.changes, isolated=isolated)
+            result, ended = self._run(text, folder, timed.max_seconds)
+            verdict = self._verdict(result, ended, atoms)
+            attempts.append(
+                Attempt(
+                    folder=folder.name,
+                    changed=rung.changes,
+                    why=rung.why,
+                    outcome=verdict.rejected_by or verdict.outcome,
+                    reason=verdict.reason,
+                    scf_iterations=result.text.iterations,
+                    cpu_seconds=result.text.cpu_seconds,
+                    wall_seconds=round(ended.wall_seconds, 3),
+                    exit_code=ended.exit_code,
+                )
+            )
+            if verdict.kind == "configuration":
+                mend = _MEND.get(verdict.outcome, "Check the labelling section of the config")
+                raise ConfigurationFault(f"{verdict.reason} (in {folder})", mend)
+            following: Rung | None = None
+            if verdict.kind == "infrastructure" and verdict.outcome != "stopped" and not ended.timed_out:
+                if reruns < RERUNS_MAX:
+                    reruns += 1
+                    following = Rung(rung.changes, f"the same again: {verdict.reason}")
+            elif verdict.kind == "physics" and len(tried) < RUNGS_MAX:
+                tried.append(dict(rung.changes))
+                maxstep = self.settings.electron_maxstep
+                following = next_rung(result, verdict, tried, electrons=electrons, maxstep=maxstep)
+            spent = sum(attempt.wall_seconds for attempt in attempts)
+            if following is None or spent >= self.settings.max_seconds:
+                return self._label(atoms, verdict, attempts, result, isolated)
+            rung = following
+
+    def _run(self, text: str, folder: Path, max_seconds: int) -> tuple[PwResult, Ended]:
+        folder.mkdir(parents=True)
+        (folder / "pw.in").write_text(text, encoding="utf-8")
+        ended = run_process([*self._command, "-in", "pw.in"], folder, max_seconds + GRACE_SECONDS)
+        xml = folder / "tmp" / "pwscf.save" / "data-file-schema.xml"
+        result = read_pw_output(
+            folder / "pw.out",
+            exit_code=ended.exit_code,
+            stderr=folder / "pw.err",
+            crash=folder / "CRASH",
+            xml=xml if xml.is_file() else None,
+        )
+        shutil.rmtree(folder / "tmp", ignore_errors=True)  # wavefunctions and density of every frame fill a disk
+        return result, ended
+
+    def _verdict(self, result: PwResult, ended: Ended, atoms: Atoms) -> Verdict:
+        if ended.timed_out:
+            seconds = self.settings.max_seconds
+            words = f"pw.x did not end within max_seconds = {seconds} s and was stopped; raise labelling.max_seconds"
+            return Verdict("truncated", "infrastructure", words, False)
+        return judge(result, atoms, self.limits)
+
+    def _label(
+        self, atoms: Atoms, verdict: Verdict, attempts: list[Attempt], result: PwResult | None, isolated: bool
+    ) -> Label:
+        numbers: dict[str, Any] = {}
+        if verdict.usable and result is not None and result.text.forces is not None and result.text.stress is not None:
+            numbers = {
+                "energy_ev": result.text.energy_ev,
+                "forces": [tuple(map(float, force)) for force in result.text.forces],
+                "stress": tuple(map(float, result.text.stress)),
+                "magmoms": result.text.site_moments,
+            }
+        surface = self.settings.surface()
+        return Label(
+            accepted=verdict.usable,
+            outcome=verdict.rejected_by or verdict.outcome,
+            kind=verdict.kind,
+            reason=verdict.reason,
+            natoms=len(atoms),
+            warnings=result.text.warnings if result else [],
+            attempts=attempts,
+            output_file=f"{attempts[-1].folder}/pw.out" if attempts else None,
+            engine=self.name,
+            engine_version=result.text.version if result else None,
+            cpu_seconds=round(sum(a.cpu_seconds for a in attempts), 3),
+            wall_seconds=round(sum(a.wall_seconds for a in attempts), 3),
+            settings={
+                "surface": surface,
+                "isolated_atom": isolated,
+                "conv_thr_ry": self.settings.conv_thr_ry_per_atom * len(atoms),
+                "command": self.settings.command,
+                "limits": asdict(self.limits),
+            },
+            **numbers,
+        )
+
+
+def command_words(command: str) -> list[str]:
+    """The words of a command whose programs are on the PATH.
+
+    Raises:
+        ConfigurationFault: the command is empty, or its first word or its pw.x is not found.
+    """
+    words = shlex.split(command)
+    programs = words[:1] + [w for w in words[1:] if Path(w).name.endswith("pw.x")]
+    missing = next((w for w in programs if shutil.which(w) is None), None)
+    if not words or missing is not None:
+        raise ConfigurationFault(
+            f"'{missing or command}' (labelling.command) is not found on the PATH",
+            "Install Quantum ESPRESSO (Debian: quantum-espresso, conda-forge: qe), or give the path of pw.x",
+        )
+    return words
+
+
+def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
+    """Run a program in `folder`, its streams in pw.out and pw.err, on one thread, for a limited time.
+
+    The program has a process group of its own, which is ended as a whole at the limit or when this process is
+    interrupted; where the system allows it (Linux), it also dies with this process.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    start = time.monotonic()
+    with open(folder / "pw.out", "wb") as out, open(folder / "pw.err", "wb") as err:
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),
+        )
+        timed_out = False
+        try:
+            process.wait(timeout=limit_seconds)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:
+            _end_group(process)
+    return Ended(process.returncode, timed_out, time.monotonic() - start)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
+        if process.poll() is not None:
+            return
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=patience)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """A function for the child that asks the kernel to kill it when its parent dies (prctl, Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: nothing may be imported after it
+
+    def ask() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return ask
