@@ -105,4 +105,6 @@ def test_sevennet_0_pulls_a_rattled_silicon_crystal_back():
     frame.calc = load_surrogate("sevennet-0")
     forces = frame.get_forces()
     assert forces[0, 0] < -0.5
-    assert frame.get_potential_energy() / 8 == pytest.approx(-5.4, abs=0.2)  # eV/atom, PBE on the Materials Project scale
+    assert frame.get_potential_energy() / 8 == pytest.approx(
+        -5.4, abs=0.2
+    )  # eV/atom, PBE on the Materials Project scale

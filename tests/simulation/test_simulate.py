@@ -96,9 +96,7 @@ def record(uncertain=0, stopped="", gamma=1.0):
     ],
 )
 def test_the_decision_and_its_reason(records, generation, labels, finished, converged, says):
-    decision = assess(
-        records, generation=generation, labels_requested=labels, generations_max=3, label_budget=60
-    )
+    decision = assess(records, generation=generation, labels_requested=labels, generations_max=3, label_budget=60)
     assert (decision["finished"], decision["converged"]) == (finished, converged)
     assert says in decision["reason"]
     assert decision["uncertain_frames"] == sum(r["uncertain_frames"] for r in records)

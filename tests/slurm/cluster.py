@@ -69,9 +69,7 @@ class SlurmCluster:
         Raises:
             subprocess.CalledProcessError: the command failed.
         """
-        return subprocess.run(
-            command, env=self.env, check=True, capture_output=True, text=True, timeout=60
-        ).stdout
+        return subprocess.run(command, env=self.env, check=True, capture_output=True, text=True, timeout=60).stdout
 
     def jobs(self) -> list[dict[str, str]]:
         """Every job that accounting knows, oldest first, one dict of sacct's fields per job (no steps).

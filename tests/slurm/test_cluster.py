@@ -54,9 +54,7 @@ def snakemake(
     return done, cluster.jobs()[known:]
 
 
-def test_every_job_of_a_workflow_is_a_completed_slurm_job(
-    slurm_cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_every_job_of_a_workflow_is_a_completed_slurm_job(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     done, jobs = snakemake(slurm_cluster, tmp_path, command="printenv SLURM_JOB_ID")
 
     assert done.returncode == 0, done.stderr
@@ -85,9 +83,7 @@ def test_what_a_user_sets_in_the_profile_reaches_slurm(slurm_cluster: SlurmClust
     assert (jobs[0]["AllocCPUS"], jobs[0]["TimelimitRaw"], jobs[0]["ReqMem"]) == ("2", "7", "2000M")
 
 
-def test_a_failing_job_fails_the_run_and_leaves_no_output(
-    slurm_cluster: SlurmCluster, tmp_path: Path
-) -> None:
+def test_a_failing_job_fails_the_run_and_leaves_no_output(slurm_cluster: SlurmCluster, tmp_path: Path) -> None:
     done, jobs = snakemake(slurm_cluster, tmp_path, "a.txt", "--retries", "0", command="echo half; false")
 
     assert done.returncode != 0

@@ -18,15 +18,17 @@ from mlip_autopipec.training import train
 from mlip_autopipec.training.delta import isolated_atom_energies, subtract
 
 SETTINGS = Training(
-    cutoff_angstrom=6.0, zbl_inner_angstrom=1.5, zbl_outer_angstrom=2.6, degrees=[[6, 4], [10, 6, 5]], energy_weight=10.0
+    cutoff_angstrom=6.0,
+    zbl_inner_angstrom=1.5,
+    zbl_outer_angstrom=2.6,
+    degrees=[[6, 4], [10, 6, 5]],
+    energy_weight=10.0,
 )
 
 
 def isolated(energy=0.0):
     atom = Atoms("Ar", cell=[15] * 3, pbc=True)
-    return set_label(
-        new_frame(atom, origin="t", config_type="IsolatedAtom", name="Ar"), energy, np.zeros((1, 3)), None
-    )
+    return set_label(new_frame(atom, origin="t", config_type="IsolatedAtom", name="Ar"), energy, np.zeros((1, 3)), None)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,9 @@ def test_an_offset_of_all_stresses_is_learnt_and_leaves_the_potential_alone(labe
     offset_gpa = 0.4
     wrong = [f.copy() for f in labelled]
     for f in wrong:
-        f.info["REF_stress"] = f.info["REF_stress"] + offset_gpa / EV_PER_ANGSTROM3_IN_GPA * np.array([1, 1, 1, 0, 0, 0])
+        f.info["REF_stress"] = f.info["REF_stress"] + offset_gpa / EV_PER_ANGSTROM3_IN_GPA * np.array(
+            [1, 1, 1, 0, 0, 0]
+        )
     paths = [tmp_path / f"p.{kind}" for kind in ("yaml", "yace", "asi")]
     record = train([isolated(), *wrong], SETTINGS, *paths)
     assert record["stress_offset_gpa"] == pytest.approx(offset_gpa, abs=0.02)

@@ -51,9 +51,15 @@ def simulated(gen, suffix):
 
 
 def last_generation():
-    """Number of the generation whose assessment ended the loop; the loop is walked as far as it has come."""
+    """Number of the generation whose assessment ended the loop; the loop is walked as far as it has come.
+
+    Each generation's selection is asked for before its assessment, although nothing is read from it: Snakemake resolves
+    only those checkpoints that a job depends on directly. Reached through the assessment alone, `collect` would keep
+    the unresolved inputs it was made with and be taken for up to date when the selection has changed.
+    """
     gen = 0
     while True:
+        checkpoints.select.get(gen=gen)
         with open(checkpoints.assess.get(gen=gen).output[0]) as handle:
             if json.load(handle)["finished"]:
                 return gen

@@ -60,6 +60,7 @@ rule report:
         ],
         test=f"{RUN}/testset.json",
         eos=f"{RUN}/validation/eos.json",
+        eos_labels=f"{RUN}/validation/eos_dft.json",
         elastic=f"{RUN}/validation/elastic.json",
         verdict=f"{RUN}/validation/verdict.json",
     output:

@@ -93,7 +93,9 @@ class ActiveLearning(Section):
     label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
     generations_max: Count = Field(8, description="Number of generations at most.")
     gamma_select: Annotated[float, Field(ge=1)] = Field(
-        2.0, description="A frame is uncertain above this extrapolation grade (1: the edge of the training data)."
+        3.0,
+        description="A frame is uncertain above this extrapolation grade (1: the edge of the training data; "
+        "moment tensor potentials use 2, the LAMMPS manual's example for ACE 5).",
     )
     gamma_stop: Annotated[float, Field(ge=1)] = Field(
         10.0, description="A simulation stops above this extrapolation grade."

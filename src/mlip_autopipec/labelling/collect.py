@@ -81,6 +81,7 @@ def collect(
             if not label.accepted
         ],
         "isolated_atoms_ev": {f.get_chemical_symbols()[0]: lab.energy_ev for f, lab in references},
+        "isolated_atoms_cpu_hours": sum(label.cpu_seconds for _, label in references) / 3600,
         "cpu_hours": sum(label.cpu_seconds for _, label in references + found) / 3600,
         "wall_seconds_mean": float(np.mean([label.wall_seconds for _, label in found])) if found else None,
         "engine": sorted({f"{label.engine} {label.engine_version}" for _, label in found if label.engine_version}),

@@ -1,0 +1,236 @@
+"""The machine's report: `summary.json`, whose keys are documented by these models and stay stable."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mlip_autopipec.config.full import Config
+from mlip_autopipec.report.records import Records, finite
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+
+class Part(BaseModel):
+    """Base of all parts: every documented key is there; what could not be computed is null."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GenerationLabels(Part):
+    """Training labels of one generation."""
+
+    generation: int = Field(description="Number of the generation, from 0.")
+    requested: int = Field(description="Frames given to DFT.")
+    accepted: int = Field(description="Frames with a label that may be trained on.")
+    quarantined: int = Field(description="Frames without such a label.")
+    recovered: int = Field(description="Accepted frames that needed more than one attempt.")
+    core_hours: float = Field(description="CPU time of these labels, core-hours.")
+
+
+class Quarantined(Part):
+    """A frame that was refused."""
+
+    batch: str = Field(description="'training', 'test', 'equation of state' or 'isolated atom'.")
+    name: str = Field(description="Name of the frame: the name of its label file.")
+    config_type: str = Field(description="Type of the structure.")
+    kind: str = Field(description="Whose matter it is: physics, structure, configuration or infrastructure.")
+    reason: str = Field(description="Why, in words.")
+
+
+class Labels(Part):
+    """Training labels; test and equation of state are not counted here."""
+
+    requested: int = Field(description="Frames given to DFT for training, all generations.")
+    accepted: int = Field(description="Labels that may be trained on.")
+    quarantined: int = Field(description="Frames without such a label.")
+    recovered: int = Field(description="Accepted frames that needed more than one attempt.")
+    by_generation: list[GenerationLabels] = Field(description="The same, generation by generation.")
+    quarantine: list[Quarantined] = Field(
+        description="Every refused frame with its reason; those of test, equation of state and isolated atoms too."
+    )
+
+
+class CoreHours(Part):
+    """CPU time of DFT by what it was for, core-hours."""
+
+    training: float = Field(description="Training labels of all generations.")
+    test: float = Field(description="Test labels.")
+    equation_of_state: float = Field(description="Cells of the equation of state.")
+    isolated_atoms: float = Field(description="Isolated reference atoms.")
+
+
+class Errors(Part):
+    """Errors of the delivered potential on labelled frames."""
+
+    frames: int = Field(description="Labelled frames.")
+    energy_rmse_mev_per_atom: Number = Field(description="Root-mean-square error of the energy, meV/atom.")
+    energy_mae_mev_per_atom: Number = Field(description="Mean absolute error of the energy, meV/atom.")
+    force_rmse_mev_per_angstrom: Number = Field(description="Root-mean-square error of a force component, meV/A.")
+    force_mae_mev_per_angstrom: Number = Field(description="Mean absolute error of a force component, meV/A.")
+    stress_rmse_gpa: Number = Field(description="Root-mean-square error of a stress component, GPa.")
+
+
+class TrainErrors(Errors):
+    """Errors on the training labels, and the size of the basis."""
+
+    functions: int = Field(description="Basis functions of the potential.")
+    stress_offset_gpa: Number = Field(description="Isotropic offset of the DFT stresses (Pulay stress), GPa.")
+
+
+class TestErrors(Errors):
+    """Errors on frames from trajectories of their own, which no selection saw."""
+
+    requested: int = Field(description="Test frames given to DFT.")
+
+
+class Check(Part):
+    """A value with pass or fail."""
+
+    what: str = Field(description="What the value is, with its unit.")
+    value: Number = Field(description="Value of the potential; null when there is none.")
+    reference: Number = Field(description="DFT value on the same cells if there is a relative error, else the limit.")
+    relative_error: Number = Field(None, description="|value - reference| / |reference|.")
+    relative_error_max: Number = Field(None, description="Largest relative error allowed by the config.")
+    passed: bool = Field(description="Whether the value is within its limit.")
+
+
+class ElasticConstants(Part):
+    """Elastic constants of the potential at its own equilibrium, GPa. There is no DFT reference for them."""
+
+    c11_gpa: Number = Field(description="C11.")
+    c12_gpa: Number = Field(description="C12.")
+    c44_gpa: Number = Field(description="C44.")
+    bulk_modulus_gpa: Number = Field(description="Bulk modulus, Voigt-Reuss-Hill average.")
+    shear_modulus_gpa: Number = Field(description="Shear modulus, Voigt-Reuss-Hill average.")
+
+
+class Validation(Part):
+    """Properties of the potential. A check that could not be made is null, and `failures` says why."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Check] = Field(init=False)
+
+    lattice_constant: Check | None = Field(None, description="Lattice constant against DFT on the same cells, A.")
+    bulk_modulus: Check | None = Field(None, description="Bulk modulus against DFT on the same cells, GPa.")
+    mechanical_stability: Check | None = Field(None, description="Smallest eigenvalue of the elastic tensor, GPa.")
+    test_energy_rmse: Check | None = Field(None, description="Energy error on the test set, meV/atom.")
+    test_force_rmse: Check | None = Field(None, description="Force error on the test set, meV/A.")
+    elastic_constants: ElasticConstants | None = Field(None, description="Elastic constants of the potential.")
+
+
+class DataRange(Part):
+    """What the training data cover."""
+
+    volume_change: tuple[float, float] = Field(description="Smallest and largest relative change of a cell's volume.")
+    pressure_gpa: tuple[float, float] | None = Field(description="Range of the training DFT pressures, GPa.")
+    explored_k: tuple[float, float] | None = Field(description="Range of temperatures of the surrogate's walkers, K.")
+    simulated_k: tuple[float, float] | None = Field(description="Range of temperatures of the last walkers, K.")
+    quiet_k: list[float] = Field(
+        description="Temperatures at which all walkers of the last round finished without an uncertain frame, K."
+    )
+
+
+class PotentialFiles(Part):
+    """Files of the delivered potential, relative to where Snakemake ran."""
+
+    yaml: str = Field(description="B-basis form: for our ASE calculator and LAMMPS pace/extrapolation.")
+    yace: str = Field(description="Contracted form: for LAMMPS pace.")
+    asi: str = Field(description="Active set, from which gamma is computed.")
+
+
+class Summary(Part):
+    """Everything a program may want to know about a finished run."""
+
+    run: str = Field(description="Name of the run: all files are in results/<run>/.")
+    composition: str = Field(description="Chemical formula as the user wrote it.")
+    material_class: list[str] = Field(alias="class", description="Kind of material.")
+    seed: int = Field(description="Seed of every random choice.")
+    versions: dict[str, str] = Field(description="Versions of Python, packages and the DFT program.")
+    converged: bool = Field(description="Whether a full round of walkers met nothing uncertain.")
+    reason: str = Field(description="Why the loop ended, in words.")
+    generations: int = Field(description="Generations made.")
+    labels: Labels = Field(description="Training labels.")
+    dft_core_hours: float = Field(description="CPU time of all DFT, tests and references too, core-hours.")
+    dft_core_hours_by_purpose: CoreHours = Field(description="The same by purpose.")
+    data: DataRange = Field(description="What the training data cover.")
+    train: TrainErrors = Field(description="Errors on the training labels.")
+    test: TestErrors = Field(description="Errors on the test labels.")
+    validation: Validation = Field(description="Properties with pass or fail.")
+    potential: PotentialFiles = Field(description="Files of the potential.")
+    passed: bool = Field(description="Whether every check passed. Says nothing about convergence.")
+    failures: list[str] = Field(description="What did not pass, one sentence each.")
+    warnings: list[str] = Field(description="What training warned of, one sentence each.")
+
+
+def build_summary(config: Config, records: Records) -> Summary:
+    """Gather what `summary.json` says about a run."""
+    dataset, potential, evaluation = records.dataset, records.potential, records.evaluation
+    hours = records.core_hours()
+    counts = {key: dataset[key] for key in ("requested", "accepted", "quarantined", "recovered")}
+    more = {"functions": potential["functions"], "stress_offset_gpa": potential.get("stress_offset_gpa")}
+    return Summary.model_validate(
+        {
+            "run": config.run,
+            "composition": config.composition,
+            "class": list(config.material_class),
+            "seed": config.seed,
+            "versions": potential["versions"] | _engines(records),
+            "converged": records.assessment["converged"],
+            "reason": records.assessment["reason"],
+            "generations": records.generations,
+            "labels": counts | {"by_generation": records.labels_by_generation(), "quarantine": records.quarantine()},
+            "dft_core_hours": sum(hours.values()),
+            "dft_core_hours_by_purpose": {name.replace(" ", "_"): value for name, value in hours.items()},
+            "data": data_range(config, records),
+            "train": evaluation["train"] | more,
+            "test": evaluation["test"] | {"requested": records.test["requested"]},
+            "validation": records.verdict["checks"] | {"elastic_constants": _constants(records.elastic)},
+            "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
+            "passed": records.verdict["passed"],
+            "failures": records.verdict["failures"],
+            "warnings": potential["warnings"],
+        }
+    )
+
+
+def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:
+    return {key: elastic[key] for key in ElasticConstants.model_fields} if elastic else None
+
+
+def data_range(config: Config, records: Records) -> DataRange:
+    """What the training data cover; cells keep their volume in every walk, so the starting cells give its range."""
+    change = config.structures.volume_strain_max
+    frames = records.evaluation["train_frames"]
+    pressures = finite(-sum(row["stress_label_gpa"][:3]) / 3 for row in frames if "stress_label_gpa" in row)
+    latest = [one for one in records.simulated if one["generation"] == max(records.assessments)]
+    uneasy = {one["temperature_k"] for one in latest if one["stopped"] or one["uncertain_frames"]}
+    return DataRange(
+        volume_change=(-change, change),
+        pressure_gpa=(min(pressures), max(pressures)) if pressures else None,
+        explored_k=_extent(records.explored),
+        simulated_k=_extent(latest),
+        quiet_k=sorted({one["temperature_k"] for one in latest} - uneasy),
+    )
+
+
+def _extent(walkers: list[dict[str, Any]]) -> tuple[float, float] | None:
+    temperatures = [one["temperature_k"] for one in walkers]
+    return (min(temperatures), max(temperatures)) if temperatures else None
+
+
+def _engines(records: Records) -> dict[str, str]:
+    """Versions of the DFT program by its name; several are joined."""
+    found: dict[str, set[str]] = {}
+    for record in (records.dataset, records.test, records.eos_labels):
+        for engine in record["engine"]:
+            name, _, version = engine.partition(" ")
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(several)) for name, several in found.items()}
