@@ -8,6 +8,7 @@ import time
 
 import pytest
 from ase.build import bulk
+
 from mlip_autopipec import console
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.frames import new_frame, write_frames
@@ -43,7 +44,8 @@ def test_a_fault_of_the_program_leaves_its_traceback_in_the_log(tmp_path):
 
 
 def test_two_runs_cannot_write_one_folder_and_a_killed_run_leaves_no_lock(tmp_path):
-    code = "import sys, time; from mlip_autopipec.console import lock_run; lock_run(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+    code = "import sys, time; from mlip_autopipec.console import lock_run\n"
+    code += "lock_run(sys.argv[1]); print('held', flush=True); time.sleep(60)"
     holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(MlipError, match="another run"):
@@ -54,7 +56,8 @@ def test_two_runs_cannot_write_one_folder_and_a_killed_run_leaves_no_lock(tmp_pa
 
 
 def test_a_job_dies_with_the_process_that_started_it(tmp_path):
-    inner = "import time; from mlip_autopipec.console import job\nwith job('x.log'):\n    open('pid', 'w').write(str(__import__('os').getpid())); time.sleep(60)"
+    inner = "import os, time; from mlip_autopipec.console import job\n"
+    inner += "with job('x.log'):\n    open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
     outer = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {inner!r}]); time.sleep(60)"
     parent = subprocess.Popen([sys.executable, "-c", outer], cwd=tmp_path)
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
@@ -71,7 +74,8 @@ def test_a_job_dies_with_the_process_that_started_it(tmp_path):
 
 
 SUMMARY = {
-    "potential": {"yaml": "p.yaml"}, "generations": 2, "dft_core_hours": 0.0412, "passed": False, "failures": ["a", "b"],
+    "potential": {"yaml": "p.yaml"}, "generations": 2, "dft_core_hours": 0.0412, "passed": False,
+    "failures": ["a", "b"],
     "labels": {"requested": 52, "accepted": 51, "quarantined": 1}, "converged": True, "reason": "all calm",
     "test": {"frames": 20, "energy_rmse_mev_per_atom": 2.345, "force_rmse_mev_per_angstrom": 61.2},
 }  # fmt: skip

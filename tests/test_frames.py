@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+
 from mlip_autopipec.artifacts import atomic_path, provenance, read_json, write_json
 from mlip_autopipec.errors import InputFileError
 from mlip_autopipec.frames import closest_contact, new_frame, read_frames, set_label, uid, unique, write_frames

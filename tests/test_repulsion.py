@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.repulsion import ZBL, zbl_pair
 
@@ -54,7 +55,7 @@ def test_positions_that_are_not_numbers_are_refused():
 
 
 def test_energy_and_force_are_those_of_lammps():
-    # Measured with LAMMPS (4 Feb 2025): pair_style zbl 1.0 2.0, pair_coeff 1 2 14 6, energy and force on the first atom.
+    # Measured with LAMMPS (4 Feb 2025): pair_style zbl 1.0 2.0, pair_coeff 1 2 14 6; energy, force on the first atom.
     r = np.array([0.5, 0.9, 1.3, 1.8])
     energy, slope = zbl_pair(r, np.full(4, 14.0), np.full(4, 6.0), 1.0, 2.0)
     np.testing.assert_allclose(energy, [232.579690272, 36.0795595544, 6.28388391431, 0.125822487238], rtol=1e-10)

@@ -87,8 +87,8 @@ def start_text(composition: str, folder: str, inferred: str, limits: Any) -> str
         f"\nMLIP-AutoPipe: a potential for {composition}, in {folder}/\n\n"
         f"Inferred (each can be set in the config):\n{inferred}\n\n"
         f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
-        f"then up to {limits.labels_per_generation} more labels in each of at most {limits.generations_max} generations "
-        f"({limits.label_budget} training labels in all)\nuntil the simulations find nothing uncertain; "
+        f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
+        f"generations and {limits.label_budget} training\nlabels in all, until the simulations find nothing uncertain; "
         f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n"
     )
 

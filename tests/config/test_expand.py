@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import yaml
+
 from mlip_autopipec.config import expand
 from mlip_autopipec.config.dump import as_yaml, inferred_summary
 from mlip_autopipec.errors import ConfigError

@@ -5,6 +5,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from conftest import argon_calculator
+
 from mlip_autopipec.config.full import Exploration
 from mlip_autopipec.errors import ConfigError, DataError
 from mlip_autopipec.exploration import load_surrogate, spread, walk

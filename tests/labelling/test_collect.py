@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 from ase.build import bulk
+
 from mlip_autopipec.config.full import Labelling
 from mlip_autopipec.errors import ConfigurationFault, DataError, InputFileError
 from mlip_autopipec.frames import new_frame, read_frames, write_frames
 from mlip_autopipec.labelling.campaign import label_frame
 from mlip_autopipec.labelling.collect import collect
+from mlip_autopipec.labelling.espresso.run import run_process
 from mlip_autopipec.labelling.labeller import Attempt, Label, read_label, write_label
 from mlip_autopipec.structures import isolated_atoms
 
@@ -95,7 +97,7 @@ def test_a_damaged_label_file_is_named(written):
 def settings(folder, **change):
     values = {
         "pseudo_dir": [str(folder)], "pseudopotentials": {"Si": "Si.UPF"}, "ecutwfc_ry": 20, "ecutrho_ry": 80,
-        "kmesh": [1, 1, 1],
+        "kmesh": [1, 1, 1], "smearing": "gaussian", "degauss_ry": 0.005,
     }  # fmt: skip
     return Labelling(**(values | change))
 
@@ -127,6 +129,52 @@ def test_a_frame_with_colliding_atoms_is_refused_without_a_run(tmp_path):
     assert label.kind == "structure"
     assert read_label(tmp_path / "a.json") == label
     assert (tmp_path / "a.pwo").read_text().startswith("No espresso run")
+
+
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_machine_that_fails_the_first_run_of_all_stops_the_campaign(tmp_path):
+    (tmp_path / "Si.UPF").write_text(PSEUDO)
+    write_frames(tmp_path / "f.extxyz", isolated_atoms(["Si"], 12.0))
+    dying = script(tmp_path / "pw.x", "kill -9 $$")
+    with pytest.raises(ConfigurationFault, match=r"isolated atom Si.*killed by signal 9"):
+        label_frame(
+            tmp_path / "f.extxyz", "Si", settings(tmp_path, command=dying),
+            label_file=tmp_path / "Si.json", raw_file=tmp_path / "Si.pwo",
+        )  # fmt: skip
+    assert not (tmp_path / "Si.json").exists()
+
+
+def test_a_launcher_that_mpi_refuses_stops_the_campaign(tmp_path):
+    (tmp_path / "Si.UPF").write_text(PSEUDO)
+    one = frame(1)
+    write_frames(tmp_path / "f.extxyz", [one])
+    refusing = script(
+        tmp_path / "pw.x", "echo 'The application appears to have been direct launched using \"srun\"' >&2; exit 1"
+    )
+    with pytest.raises(ConfigurationFault, match="never started"):
+        label_frame(
+            tmp_path / "f.extxyz", one.info["uid"], settings(tmp_path, command=refusing),
+            label_file=tmp_path / "a.json", raw_file=tmp_path / "a.pwo",
+        )  # fmt: skip
+
+
+def test_a_plain_pw_x_does_not_take_itself_for_a_rank_of_a_slurm_step(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setenv("PMI_RANK", "0")
+    printing = script(tmp_path / "pw.x", "env")
+    run_process([printing], tmp_path, 10)
+    plain = (tmp_path / "pw.out").read_text()
+    run_process(["env", printing], tmp_path, 10)
+    launched = (tmp_path / "pw.out").read_text()
+    assert "SLURM_STEP_ID" not in plain
+    assert "PMI_RANK" not in plain
+    assert "OMP_NUM_THREADS=1" in plain
+    assert "SLURM_STEP_ID=0" in launched
 
 
 def test_an_unknown_frame_is_named(tmp_path):

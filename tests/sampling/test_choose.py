@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+
 from mlip_autopipec.config.full import Sampling
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import new_frame

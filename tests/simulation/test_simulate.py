@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+
 from mlip_autopipec.ace import ACECalculator
 from mlip_autopipec.config.full import Simulation, Training
 from mlip_autopipec.errors import DataError

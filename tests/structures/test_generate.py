@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from mlip_autopipec.config.full import Structures
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import closest_contact

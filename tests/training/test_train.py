@@ -7,6 +7,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from conftest import argon_calculator, argon_frames
+
 from mlip_autopipec.ace import read_asi, read_yaml
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError, InputFileError

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from conftest import argon_calculator
+
 from mlip_autopipec.config.full import Structures, Validation
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import set_label

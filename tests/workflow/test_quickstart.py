@@ -7,10 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 import yaml
+from running import QUICKSTART, killed_when, needs_pw, snakemake
+
 from mlip_autopipec.frames import read_frames
 from mlip_autopipec.labelling.labeller import read_label
 from mlip_autopipec.potential import load_potential
-from running import QUICKSTART, killed_when, needs_pw, snakemake
 
 pytestmark = [pytest.mark.pipeline, needs_pw, pytest.mark.timeout(2400)]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.full import Labelling
-from mlip_autopipec.frames import read_frames
+from mlip_autopipec.errors import ConfigurationFault
+from mlip_autopipec.frames import ISOLATED_ATOM, read_frames
 from mlip_autopipec.labelling.collect import find_frame
 from mlip_autopipec.labelling.espresso.run import EspressoLabeller
 from mlip_autopipec.labelling.labeller import Label, Labeller, write_label
@@ -34,12 +35,19 @@ def label_frame(
     none.
 
     Raises:
-        ConfigurationFault: the set-up is wrong for every frame; nothing is written, the campaign must stop.
+        ConfigurationFault: the set-up is wrong for every frame, or an isolated atom, which is the first run of all,
+            got no label for reasons of the machine; nothing is written, the campaign must stop.
         DataError: there is no such frame.
     """
     frame = find_frame(read_frames(frames_file), name)
     folder = Path(label_file).with_suffix("")
     label = make_labeller(settings).label(frame, folder)
+    if frame.info["config_type"] == ISOLATED_ATOM and label.kind == "infrastructure":
+        raise ConfigurationFault(
+            f"The first DFT run (isolated atom {name}) failed for reasons of the machine: {label.reason}",
+            f"Look at pw.out and pw.err in {folder}/attempt_{len(label.attempts)}, mend labelling.command or the machine, "
+            "and run again",
+        )
     with atomic_path(raw_file) as temporary:
         if label.output_file is not None:
             shutil.copyfile(folder / label.output_file, temporary)

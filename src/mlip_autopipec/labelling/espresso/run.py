@@ -206,7 +206,6 @@ def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
     The program has a process group of its own, which is ended as a whole at the limit or when this process is
     interrupted; where the system allows it (Linux), it also dies with this process.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     start = time.monotonic()
     with open(folder / "pw.out", "wb") as out, open(folder / "pw.err", "wb") as err:
         process = subprocess.Popen(
@@ -215,7 +214,7 @@ def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            env=environment,
+            env=_environment(words),
             start_new_session=True,
             preexec_fn=_die_with_parent(),
         )
@@ -227,6 +226,18 @@ def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
         finally:
             _end_group(process)
     return Ended(process.returncode, timed_out, time.monotonic() - start)
+
+
+def _environment(words: list[str]) -> dict[str, str]:
+    """The environment of a run: one thread per rank, and no batch system for a pw.x that is started plainly.
+
+    Inside a Slurm job step an MPI library takes a plainly started program for one of srun's ranks and gives up where
+    it was built without Slurm's PMI (Debian's Open MPI). A launcher in front of pw.x needs those variables.
+    """
+    inherited = dict(os.environ)
+    if Path(words[0]).name.endswith("pw.x"):
+        inherited = {k: v for k, v in inherited.items() if not k.startswith(("SLURM_", "PMI_", "PMI2_", "PMIX_"))}
+    return {**inherited, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
