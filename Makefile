@@ -22,7 +22,7 @@ lint: setup      ## ruff, mypy, snakefmt, snakemake --lint
 	@ruff check $(CODE) && ruff format --check $(CODE) && mypy && snakefmt --check workflow && snakemake --lint
 
 docs: setup      ## renew the generated pages: docs/config.md, docs/summary.md, the schema
-	@python -m mlip_autopipec.config.reference
+	@python -m mlip_autopipec.reference
 
 lock:            ## renew envs/requirements.txt from what is installed
 	@{ head -n 1 envs/requirements.txt; python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > envs/requirements.new && mv envs/requirements.new envs/requirements.txt

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from cluster import SlurmCluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))

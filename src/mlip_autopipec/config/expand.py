@@ -60,6 +60,7 @@ def rule(key: str) -> Callable[[Callable[[Known], tuple[Any, str]]], Callable[[K
             value, why = function(known)
             return Choice(value, function.__name__, why)
 
+        apply.__name__ = function.__name__
         RULES[key] = apply
         return function
 

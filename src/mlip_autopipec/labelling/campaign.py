@@ -45,8 +45,8 @@ def label_frame(
     if frame.info["config_type"] == ISOLATED_ATOM and label.kind == "infrastructure":
         raise ConfigurationFault(
             f"The first DFT run (isolated atom {name}) failed for reasons of the machine: {label.reason}",
-            f"Look at pw.out and pw.err in {folder}/attempt_{len(label.attempts)}, mend labelling.command or the machine, "
-            "and run again",
+            f"Look at pw.out and pw.err in {folder}/attempt_{len(label.attempts)}, mend labelling.command or the "
+            "machine, and run again",
         )
     with atomic_path(raw_file) as temporary:
         if label.output_file is not None:

@@ -97,7 +97,7 @@ class Check(Part):
     what: str = Field(description="What the value is, with its unit.")
     value: Number = Field(description="Value of the potential; null when there is none.")
     reference: Number = Field(description="DFT value on the same cells if there is a relative error, else the limit.")
-    relative_error: Number = Field(None, description="|value - reference| / |reference|.")
+    relative_error: Number = Field(None, description="Distance of value and reference, relative to the reference.")
     relative_error_max: Number = Field(None, description="Largest relative error allowed by the config.")
     passed: bool = Field(description="Whether the value is within its limit.")
 

@@ -77,7 +77,8 @@ _RULES = (
 )
 _LAUNCHER = re.compile(
     r"command not found|No such file or directory.*pw|not enough slots|attempt to run as root|"
-    r"direct launched using|An error occurred in MPI_Init|error while loading shared libraries|unable to (?:find|access) .*executable|Permission denied",
+    r"direct launched using|An error occurred in MPI_Init|"
+    r"error while loading shared libraries|unable to (?:find|access) .*executable|Permission denied",
     re.I,
 )
 _MEMORY = re.compile(

@@ -1,0 +1,33 @@
+"""The generated pages in the repository are those of today's models."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from mlip_autopipec.reference import PAGES
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_are_current(name):
+    assert (PROJECT / name).read_text() == PAGES[name](), f"{name} is not current: run 'make docs'"
+
+
+def test_the_schema_accepts_the_examples_and_refuses_unknown_keys():
+    schema = json.loads((PROJECT / "workflow/schemas/config.schema.json").read_text())
+    for path in [PROJECT / "config/config.yaml", *(PROJECT / "config/examples").glob("*.yaml")]:
+        jsonschema.validate(yaml.safe_load(path.read_text()), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"composition": "Si", "sed": 1}, schema)
+
+
+def test_every_key_is_explained():
+    for name in ("docs/config.md", "docs/summary.md"):
+        rows = [line for line in (PROJECT / name).read_text().splitlines() if line.startswith("| `")]
+        assert len(rows) > 30
+        for row in rows:
+            assert row.split("|")[2].strip() not in ("", "None"), row
