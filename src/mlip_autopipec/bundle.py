@@ -133,7 +133,7 @@ def lammps_input(elements: list[str], zbl: ZBL | None) -> str:
             "fix             gamma all pair 10 pace/extrapolation gamma 1",
             "compute         max_gamma all reduce max f_gamma",
             "variable        max_gamma equal c_max_gamma",
-            "fix             stop all halt 10 v_max_gamma > 10 error continue message yes",
+            "fix             stop all halt 10 v_max_gamma > 25 error continue message yes",
             "",
             "velocity        all create 300.0 4928459",
             "fix             nvt all nvt temp 300.0 300.0 0.1",

@@ -67,11 +67,15 @@ def test_the_potential_is_as_good_as_promised(finished):
 
 def test_the_labels_are_counted(finished):
     labels = finished.summary["labels"]
-    assert 34 <= labels["requested"] <= 60
+    assert 40 <= labels["requested"] <= 60
     assert labels["accepted"] + labels["quarantined"] == labels["requested"]
     assert sum(g["requested"] for g in labels["by_generation"]) == labels["requested"]
     assert 0.01 < finished.summary["dft_core_hours"] < 0.5
     assert 1 <= finished.summary["generations"] <= 3
+
+
+def test_every_dataset_holds_what_was_selected(finished):
+    everything_fits_together(finished.run)
 
 
 def test_no_test_frame_was_ever_selected(finished):
@@ -135,7 +139,7 @@ def test_the_same_command_again_does_nothing(finished):
     assert again.stdout.count("Finished jobid") == 0
 
 
-def test_a_changed_training_parameter_trains_again_and_labels_nothing(finished, tmp_path):
+def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished, tmp_path):
     config = yaml.safe_load(QUICKSTART.read_text()) | {"training": {"energy_weight": 20.0}}
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(config))
@@ -143,10 +147,29 @@ def test_a_changed_training_parameter_trains_again_and_labels_nothing(finished, 
     rules = {line.split()[0] for line in plan.stdout.splitlines() if line.split()[1:] and line.split()[1].isdigit()}
     assert {"train", "evaluate", "simulate"} <= rules
     assert not {"label", "explore", "sample", "generate", "collect_test"} & rules
-    target = "results/quickstart/evaluation/gen0.json"
-    done = snakemake(finished.folder, changed, target)
+    first = {path: path.stat().st_mtime_ns for path in finished.run.glob("labeled/*/*.json")}
+    done = snakemake(finished.folder, changed, timeout=1500)
     assert done.returncode == 0, done.stdout
-    record = json.loads((finished.run / "potential_gen0.json").read_text())
-    assert record["energy_weight"] == 20.0
-    for path, when in finished.before.items():
-        assert path.stat().st_mtime_ns == when
+    assert json.loads((finished.run / "potential_gen0.json").read_text())["energy_weight"] == 20.0
+    for path, when in first.items():
+        assert path.stat().st_mtime_ns == when, f"{path.name} was labelled twice"
+    everything_fits_together(finished.run)
+    assert "Nothing to be done" in snakemake(finished.folder, changed).stdout
+
+
+def everything_fits_together(run):
+    """Each dataset holds just the frames that were selected up to its generation, and the report counts them."""
+    summary = json.loads((run / "summary.json").read_text())
+    selected: set[str] = set()
+    for gen in range(summary["generations"]):
+        selected |= {f.info["uid"] for f in read_frames(run / "frames" / f"gen{gen}.extxyz")}
+        kept = {
+            f.info["uid"]
+            for name in ("dataset", "quarantine")
+            for f in read_frames(run / f"{name}_gen{gen}.extxyz")
+            if f.info["config_type"] != "IsolatedAtom"
+        }
+        assert kept == selected, f"generation {gen}"
+        record = json.loads((run / f"potential_gen{gen}.json").read_text())
+        assert record["frames"] == json.loads((run / f"dataset_gen{gen}.json").read_text())["accepted"]
+    assert summary["labels"]["requested"] == len(selected)

@@ -76,8 +76,9 @@ class Sampling(Section):
     method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
     always: list[str] = Field(
-        ["crystal", "volume"],
-        description="Types of frames that are always chosen: the ideal crystal at all volumes, which no walker meets.",
+        ["crystal", "volume", "strain"],
+        description="Types of frames that are always chosen: the ideal crystal at all volumes and strains, which no "
+        "walker meets and elastic constants rest on.",
     )
     soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
     soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
@@ -93,12 +94,12 @@ class ActiveLearning(Section):
     label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
     generations_max: Count = Field(8, description="Number of generations at most.")
     gamma_select: Annotated[float, Field(ge=1)] = Field(
-        3.0,
-        description="A frame is uncertain above this extrapolation grade (1: the edge of the training data; "
-        "moment tensor potentials use 2, the LAMMPS manual's example for ACE 5).",
+        5.0,
+        description="A frame is uncertain above this extrapolation grade (1 is the edge of the training data; 5 and 25 "
+        "are the numbers of the LAMMPS manual's example for ACE).",
     )
     gamma_stop: Annotated[float, Field(ge=1)] = Field(
-        10.0, description="A simulation stops above this extrapolation grade."
+        25.0, description="A simulation stops above this extrapolation grade."
     )
 
     @model_validator(mode="after")
