@@ -13,22 +13,27 @@ can_apt() { command -v apt-get >/dev/null && { [ "$(id -u)" = 0 ] || sudo -n tru
 apt_install() {
     say "installing $* with apt"
     as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >/dev/null || say "apt-get update failed; trying with the lists that are there"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null \
+        || fail "apt could not install $*: see its message above, mend it (or install them by hand) and run again."
 }
 
 python_environment() {
-    local stamp=.venv/.installed wanted
+    local stamp=.venv/.installed begun=.venv/.begun wanted
     wanted=$(cat envs/requirements.txt pyproject.toml | sha256sum)
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
-    local python
-    python=$(command -v python3.12 || command -v python3.11 || command -v python3) || fail "Python 3.11 or newer is needed: install python3 and run again."
-    for candidate in python3 "$python"; do
-        if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
+    # A package that pip was writing when it was interrupted counts as installed for pip, without its programs.
+    if [ -f "$begun" ]; then
+        say "the last installation of the Python packages did not finish: beginning again"
+        rm -rf .venv
+    fi
+    local python='' candidate
+    for candidate in python3 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
             python=$candidate
             break
         fi
     done
-    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || fail "Python 3.11 or 3.12 is needed; found $("$python" --version)."
+    [ -n "$python" ] || fail "Python 3.11 or 3.12 is needed and not on the PATH: install it and run again."
     if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
         say "creating .venv with $("$python" --version)"
         if ! "$python" -m venv --clear .venv >/dev/null 2>&1; then
@@ -38,8 +43,11 @@ python_environment() {
         fi
     fi
     say "installing Python packages (some minutes the first time)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r envs/requirements.txt
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+    touch "$begun"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check -r envs/requirements.txt \
+        && .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e . \
+        || fail "the Python packages could not be installed: see pip's message above, mend it and run again."
+    rm "$begun"
     printf '%s\n' "$wanted" >"$stamp"
 }
 
@@ -52,7 +60,7 @@ espresso() {
             say "installing Quantum ESPRESSO from conda-forge into .qe"
             "$conda" create --yes --quiet --prefix .qe --channel conda-forge qe >/dev/null
         else
-            fail "pw.x is not on the PATH and cannot be installed here (no root, no sudo, no conda). Install Quantum ESPRESSO, or load its module, and run again."
+            fail "pw.x is not on the PATH and cannot be installed here (no root, no sudo without a password, no conda). Install Quantum ESPRESSO, or load its module, and run again."
         fi
     fi
     if [ ! -f "$pseudo" ] && [ ! -f pseudopotentials/Si.pz-vbc.UPF ]; then
@@ -62,11 +70,12 @@ espresso() {
             say "unpacking Debian's pseudopotentials into ./pseudopotentials"
             local scratch
             scratch=$(mktemp -d)
-            (cd "$scratch" && apt-get -qq download quantum-espresso-data && dpkg-deb -x ./*.deb .)
             mkdir -p pseudopotentials
-            cp "$scratch"/usr/share/espresso/pseudo/Si.pz-vbc.UPF pseudopotentials/
+            (cd "$scratch" && apt-get -qq download quantum-espresso-data && dpkg-deb -x ./*.deb .) \
+                && cp "$scratch$pseudo" pseudopotentials/ || true
             rm -r "$scratch"
-        else
+        fi
+        if [ ! -f "$pseudo" ] && [ ! -f pseudopotentials/Si.pz-vbc.UPF ]; then
             fail "Si.pz-vbc.UPF is missing: put it into ./pseudopotentials (it is in Debian's package quantum-espresso-data and on the Quantum ESPRESSO web site) and run again."
         fi
     fi

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from argon import argon_calculator
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
-from conftest import argon_calculator
 
 from mlip_autopipec.config.full import Exploration
 from mlip_autopipec.errors import ConfigError, DataError

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from argon import argon_calculator, argon_frames
 from ase import Atoms
 from ase.build import bulk
-from conftest import argon_calculator, argon_frames
 
 from mlip_autopipec.ace import read_asi, read_yaml
 from mlip_autopipec.config.full import Training

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from argon import argon_calculator
 from ase.build import bulk
-from conftest import argon_calculator
 
 from mlip_autopipec.config.full import Structures, Validation
 from mlip_autopipec.errors import DataError

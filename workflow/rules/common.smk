@@ -1,6 +1,7 @@
 """The loop's input functions; nothing else in the workflow knows how many generations there will be."""
 
 import json
+import os
 
 
 def frame_names(path):
@@ -53,13 +54,14 @@ def simulated(gen, suffix):
 def last_generation():
     """Number of the generation whose assessment ended the loop; the loop is walked as far as it has come.
 
-    Each generation's selection is asked for before its assessment, although nothing is read from it: Snakemake resolves
-    only those checkpoints that a job depends on directly. Reached through the assessment alone, `collect` would keep
-    the unresolved inputs it was made with and be taken for up to date when the selection has changed.
+    A selection that was made before is asked for ahead of its assessment, although nothing is read from it: Snakemake
+    resolves only those checkpoints that a job depends on directly. Reached through the assessment alone, `collect`
+    would keep the unresolved inputs it was made with and be taken for up to date when the selection has changed.
     """
     gen = 0
     while True:
-        checkpoints.select.get(gen=gen)
+        if os.path.exists(f"{RUN}/frames/gen{gen}.extxyz"):
+            checkpoints.select.get(gen=gen)
         with open(checkpoints.assess.get(gen=gen).output[0]) as handle:
             if json.load(handle)["finished"]:
                 return gen
