@@ -3,7 +3,7 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import read_json, write_json
+    from mlip_autopipec.artifacts import read_json, write_record
     from mlip_autopipec.simulation import assess
 
     i, p = snakemake.input, snakemake.params
@@ -14,4 +14,4 @@ with job(snakemake.log[0]):
         generations_max=p.generations_max,
         label_budget=p.label_budget,
     )
-    write_json(snakemake.output[0], decision)
+    write_record(snakemake.output[0], decision, [i.dataset, i.potential, *i.records])

@@ -3,7 +3,7 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import write_json
+    from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.frames import read_frames, write_frames
     from mlip_autopipec.labelling.collect import collect
 
@@ -13,4 +13,4 @@ with job(snakemake.log[0]):
     accepted, quarantined, record = collect(frames, list(i.labels), read_frames(i.atoms), list(i.atom_labels))
     write_frames(o.dataset, accepted)
     write_frames(o.quarantine, quarantined)
-    write_json(o.record, record)
+    write_record(o.record, record, [*paths, i.atoms])

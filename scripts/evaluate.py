@@ -3,13 +3,11 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import write_json
+    from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.frames import read_frames
     from mlip_autopipec.metrics import evaluate
     from mlip_autopipec.potential import load_potential
 
     i = snakemake.input
-    write_json(
-        snakemake.output[0],
-        evaluate(load_potential(i.potential, i.asi), read_frames(i.dataset), read_frames(i.test)),
-    )
+    errors = evaluate(load_potential(i.potential, i.asi), read_frames(i.dataset), read_frames(i.test))
+    write_record(snakemake.output[0], errors, list(i))

@@ -3,7 +3,7 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import write_json
+    from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.config.full import Exploration
     from mlip_autopipec.exploration import load_surrogate, walk
     from mlip_autopipec.frames import read_frames, write_frames
@@ -21,4 +21,4 @@ with job(snakemake.log[0]):
         config_type=p.config_type,
     )
     write_frames(snakemake.output.frames, frames)
-    write_json(snakemake.output.record, record)
+    write_record(snakemake.output.record, record, [snakemake.input.structures], exploration=settings, seed=p.seed)

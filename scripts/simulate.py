@@ -3,7 +3,7 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import write_json
+    from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.config.full import Simulation
     from mlip_autopipec.frames import read_frames, write_frames
     from mlip_autopipec.potential import load_potential
@@ -22,4 +22,6 @@ with job(snakemake.log[0]):
         seed=p.seed,
     )
     write_frames(snakemake.output.frames, frames)
-    write_json(snakemake.output.record, record)
+    write_record(
+        snakemake.output.record, record, [i.potential, i.asi, i.structures], simulation=p.settings, seed=p.seed
+    )

@@ -5,7 +5,7 @@ from mlip_autopipec.console import job
 with job(snakemake.log[0]):
     from pathlib import Path
 
-    from mlip_autopipec.artifacts import provenance, write_json
+    from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.config.full import Training
     from mlip_autopipec.frames import read_frames
     from mlip_autopipec.training import train
@@ -13,4 +13,4 @@ with job(snakemake.log[0]):
     o = snakemake.output
     settings = Training(**snakemake.params.settings)
     record = train(read_frames(snakemake.input[0]), settings, Path(o.yaml), Path(o.yace), Path(o.asi))
-    write_json(o.record, record | provenance(list(snakemake.input), training=settings))
+    write_record(o.record, record, list(snakemake.input), training=settings)

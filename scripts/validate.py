@@ -3,7 +3,7 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import read_json, write_json
+    from mlip_autopipec.artifacts import read_json, write_json, write_record
     from mlip_autopipec.config.full import Validation
     from mlip_autopipec.frames import read_frames
     from mlip_autopipec.potential import load_potential
@@ -19,4 +19,4 @@ with job(snakemake.log[0]):
     )
     write_json(o.eos, eos)
     write_json(o.elastic, elastic)
-    write_json(o.verdict, verdict)
+    write_record(o.verdict, verdict, [i.cells, i.potential[0], i.evaluation[0]], validation=p.settings)

@@ -106,6 +106,11 @@ def sha256(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def write_record(path: str | os.PathLike[str], record: dict[str, Any], parents: list[str], **made_with: Any) -> None:
+    """Write a stage's JSON record together with its `provenance`."""
+    write_json(path, record | provenance(parents, **made_with))
+
+
 def provenance(parents: list[str] | None = None, **made_with: Any) -> dict[str, Any]:
     """What made an artifact: package versions, the files it was made from (with checksums) and parameters."""
     files = {str(p): sha256(p) for p in parents or [] if Path(p).is_file()}

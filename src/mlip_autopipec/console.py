@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mlip_autopipec.errors import MlipError
+from mlip_autopipec.processes import die_with_parent
 
 _NAME = re.compile(r'(?:^|\s)name="?([A-Za-z0-9]+)"?')
 _UID = re.compile(r'(?:^|\s)uid="?([A-Za-z0-9]+)"?')
@@ -53,12 +52,6 @@ def lock_run(folder: str | os.PathLike[str]) -> None:
             f"{folder} is being written by another run. Wait for it, or give this one another 'run' name."
         ) from None
     _locks.append(handle)
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to end this process when its parent ends, so that a killed run leaves no writers behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
 
 
 @contextmanager

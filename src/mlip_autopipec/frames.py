@@ -24,7 +24,6 @@ from mlip_autopipec.errors import InputFileError
 ENERGY, FORCES, STRESS, MAGMOMS = "REF_energy", "REF_forces", "REF_stress", "REF_magmoms"
 GAMMA, GAMMA_MAX = "gamma", "gamma_max"
 ISOLATED_ATOM = "IsolatedAtom"
-LINEAGE = ("uid", "parent", "origin", "generation", "config_type")
 
 _IDENTITY_STEP_ANGSTROM = 1e-5  # coordinates closer than this are the same frame; files keep 8 decimals
 

@@ -21,7 +21,7 @@ from mlip_autopipec.ace import (
     write_yaml,
 )
 from mlip_autopipec.ace.active_set import select
-from mlip_autopipec.artifacts import atomic_path, versions
+from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA, by_type, compare, summarise
@@ -89,7 +89,6 @@ def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: 
         "train": summarise(compared) | {"functions": basis.number_of_functions},
         "train_by_type": by_type(compared),
         "warnings": warnings,
-        "versions": versions(),
     }
 
 

@@ -12,7 +12,8 @@ from ase.build import bulk
 from ase.io.espresso import read_espresso_in
 
 from mlip_autopipec.errors import ConfigurationFault
-from mlip_autopipec.labelling.espresso.input import EspressoSettings, isolated_atom, pw_input
+from mlip_autopipec.labelling.espresso.input import EspressoSettings, pw_input
+from mlip_autopipec.structures import isolated_atoms
 
 UPF = """<UPF version="2.0.1">
 <PP_HEADER element="{0}" pseudo_type="NC" functional="{1}" z_valence="{2}" wfc_cutoff="0" rho_cutoff="0"/>
@@ -74,12 +75,12 @@ def test_rungs_change_numerics_only(section: dict[str, object]) -> None:
 
 def test_isolated_atom_has_hunds_moment_and_gamma_only(section: dict[str, object]) -> None:
     settings = EspressoSettings.from_config(section)
-    text = pw_input(isolated_atom("Si", 12.0), settings, isolated=True)
+    text = pw_input(isolated_atoms(["Si"], 12.0)[0], settings, isolated=True)
     assert "K_POINTS gamma" in text
     assert (value(text, "nspin"), float(value(text, "tot_magnetization"))) == ("2", 2.0)
     assert float(value(text, "starting_magnetization(1)")) == 0.5
     assert float(value(text, "degauss")) == 0.001
-    hydrogen = pw_input(isolated_atom("H", 12.0), settings, isolated=True)
+    hydrogen = pw_input(isolated_atoms(["H"], 12.0)[0], settings, isolated=True)
     assert -1 < float(value(hydrogen, "starting_magnetization(1)")) < 1
 
 

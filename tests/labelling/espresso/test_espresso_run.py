@@ -20,9 +20,9 @@ from ase.build import bulk
 
 from mlip_autopipec.errors import ConfigurationFault
 from mlip_autopipec.labelling.espresso import run
-from mlip_autopipec.labelling.espresso.input import isolated_atom
 from mlip_autopipec.labelling.espresso.run import EspressoLabeller
 from mlip_autopipec.labelling.labeller import read_label, write_label
+from mlip_autopipec.structures import isolated_atoms
 
 PW = shutil.which("pw.x")
 PSEUDO = Path(
@@ -100,7 +100,7 @@ def test_forces_are_the_slope_of_the_energy(tmp_path: Path) -> None:
 
 @needs_pw
 def test_isolated_atom_keeps_hunds_moment(tmp_path: Path) -> None:
-    label = EspressoLabeller.from_config(SILICON).label(isolated_atom("Si", 10.0), tmp_path)
+    label = EspressoLabeller.from_config(SILICON).label(isolated_atoms(["Si"], 10.0)[0], tmp_path)
     assert label.accepted, label.reason
     assert label.magmoms == pytest.approx([2.0], abs=0.05)
     assert label.energy_ev == pytest.approx(-102.536, abs=0.02)

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers, ground_state_magnetic_moments
 
 from mlip_autopipec.errors import ConfigurationFault
-from mlip_autopipec.frames import ISOLATED_ATOM, new_frame
+from mlip_autopipec.frames import ISOLATED_ATOM
 from mlip_autopipec.labelling.espresso.pseudopotentials import (
     Pseudopotential,
     check_consistent,
@@ -128,12 +128,6 @@ class EspressoSettings:
             ConfigurationFault: a file is missing or wrong, or functionals are mixed.
         """
         check_consistent([self.pseudopotential(element) for element in self.pseudopotentials])
-
-
-def isolated_atom(symbol: str, box_angstrom: float) -> Atoms:
-    """The frame of an isolated atom in a cubic box (A), the reference of training energies."""
-    atoms = Atoms(symbol, positions=[(0.0, 0.0, 0.0)], cell=[box_angstrom] * 3, pbc=True)
-    return new_frame(atoms, origin=f"isolated atom box={box_angstrom:g}", config_type=ISOLATED_ATOM)
 
 
 def is_isolated_atom(atoms: Atoms) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,11 +27,11 @@ from mlip_autopipec.labelling.espresso.output import PwResult, read_pw_output
 from mlip_autopipec.labelling.espresso.recovery import Rung, next_rung
 from mlip_autopipec.labelling.espresso.verdict import Limits, Verdict, close_pair, judge
 from mlip_autopipec.labelling.labeller import Attempt, Label
+from mlip_autopipec.processes import die_with_parent
 
 GRACE_SECONDS = 60.0  # pw.x gets this long after max_seconds to finish its iteration and write
 RUNGS_MAX = 5
 RERUNS_MAX = 1  # of the same input, after the machine failed and not the physics
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _MEND = {
     "pseudo_missing": "Check labelling.pseudo_dir and labelling.pseudopotentials",
     "bad_input": "Check the labelling section of the config, and pw.in and pw.out in that folder",
@@ -216,7 +214,7 @@ def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
             stderr=err,
             env=_environment(words),
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent,
         )
         timed_out = False
         try:
@@ -249,15 +247,3 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=patience)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """A function for the child that asks the kernel to kill it when its parent dies (prctl, Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: nothing may be imported after it
-
-    def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-    return ask
