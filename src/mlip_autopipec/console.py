@@ -47,10 +47,12 @@ def lock_run(folder: str | os.PathLike[str]) -> None:
     handle = open(Path(folder) / ".lock", "w", encoding="utf-8")  # noqa: SIM115 - held until the process ends
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         raise MlipError(
             f"{folder} is being written by another run. Wait for it, or give this one another 'run' name."
         ) from None
+    except OSError as error:
+        print(f"Warning: {folder} cannot be locked ({error}): do not start two runs at once there.", file=sys.stderr)
     _locks.append(handle)
 
 

@@ -58,6 +58,20 @@ def test_an_override_changes_only_what_depends_on_it():
     assert changed == {"training.cutoff_angstrom", "sampling.soap_cutoff_angstrom"}
 
 
+def test_numbers_that_yaml_reads_as_text_are_numbers():
+    written = yaml.safe_load("{composition: Si, structures: {lattice_constant_angstrom: '5.4'}, seed: 2}")
+    written["labelling"] = SILICON["labelling"] | {"kspacing_per_angstrom": "2e-1", "conv_thr_ry_per_atom": "1e-9"}
+    config = expand(written)[0]
+    assert config.structures.lattice_constant_angstrom == 5.4
+    assert config.labelling.kmesh == [6, 6, 6]
+    assert config.labelling.conv_thr_ry_per_atom == 1e-9
+
+
+def test_an_hcp_element_gets_its_own_ratio():
+    zinc = {"labelling": {"pseudopotentials": {"Zn": "Zn.UPF"}, "ecutwfc_ry": 40, "ecutrho_ry": 160}}
+    assert expand({"composition": "Zn"} | zinc)[0].structures.c_over_a > 1.8
+
+
 def test_coarser_k_spacing_gives_a_coarser_mesh():
     coarse = {**SILICON, "labelling": {**SILICON["labelling"], "kspacing_per_angstrom": 0.6}}
     assert expand(coarse)[0].labelling.kmesh == [2, 2, 2]
@@ -80,6 +94,11 @@ def test_coarser_k_spacing_gives_a_coarser_mesh():
         ({"composition": "Si", "training": {"cutoff_angstrom": -5}}, "training.cutoff_angstrom", "greater than 0"),
         ({"composition": "Si", "seed": 1.5}, "seed", "integer"),
         ({"composition": "Si", "exploration": {"temperatures_k": []}}, "exploration.temperatures_k", "at least 1"),
+        (
+            {"composition": "Si", "simulation": {"temperatures_k": [300.2, 300.4]}},
+            "simulation.temperatures_k",
+            "the same to 1 K",
+        ),
         ({"composition": "Si", "exploration": 5}, "exploration", "dictionary"),
         ({"composition": "Si", "exploration": {"surrogate": "sevenet-0"}}, "exploration.surrogate", "sevennet-0"),
         ({"composition": "Si", "run": "../evil"}, "run", "pattern"),

@@ -94,6 +94,20 @@ def test_a_damaged_label_file_is_named(written):
         collect(frames, labels, atoms, atom_labels)
 
 
+def test_a_label_of_another_structure_is_refused(written):
+    frames, labels, atoms, atom_labels = written
+    write_label(labels[0], good().model_copy(update={"uid": "fother"}))
+    with pytest.raises(DataError, match="fother"):
+        collect(frames, labels, atoms, atom_labels)
+
+
+def test_labels_of_different_dft_settings_are_never_mixed(written):
+    frames, labels, atoms, atom_labels = written
+    write_label(labels[0], good().model_copy(update={"settings": {"surface": {"ecutwfc_ry": 20}}}))
+    with pytest.raises(DataError, match="different DFT settings"):
+        collect(frames, labels, atoms, atom_labels)
+
+
 def settings(folder, **change):
     values = {
         "pseudo_dir": [str(folder)], "pseudopotentials": {"Si": "Si.UPF"}, "ecutwfc_ry": 20, "ecutrho_ry": 80,

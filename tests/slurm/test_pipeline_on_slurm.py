@@ -23,6 +23,7 @@ SMALL = {
     },
     "exploration": {"temperatures_k": [600], "walkers_per_temperature": 1, "steps": 20},
     "test": {"temperatures_k": [500], "steps": 20, "frames": 1},
+    "sampling": {"always": ["crystal", "volume"]},
     "active_learning": {"labels_first": 9, "label_budget": 9, "generations_max": 1},
     "labelling": {
         "pseudopotentials": {"Si": "Si.pz-vbc.UPF"}, "ecutwfc_ry": 12, "kmesh": [1, 1, 1],
@@ -65,5 +66,5 @@ def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_clust
     assert any(one["reason"].endswith("above 6 eV/A") for one in refused), refused
     assert len(refused) == summary["labels"]["quarantined"]
     assert all(one["reason"] for one in refused)
-    assert summary["converged"] in (True, False)
+    assert summary["reason"]
     assert (run / "bundle" / "potential.yace").is_file()

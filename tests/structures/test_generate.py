@@ -10,7 +10,7 @@ from mlip_autopipec.seeds import generator
 from mlip_autopipec.structures import crystal, generate, isolated_atoms, volume_series
 from mlip_autopipec.structures.perturb import rattle, scale_volume, strain
 
-SILICON = Structures(lattice="diamond", lattice_constant_angstrom=5.43, repeat=[1, 1, 1])
+SILICON = Structures(lattice="diamond", lattice_constant_angstrom=5.43, c_over_a=1.633, repeat=[1, 1, 1])
 
 
 def test_all_kinds_are_there_and_no_two_are_alike():
@@ -41,7 +41,7 @@ def test_the_seed_decides_everything_random():
      ("hcp", 3.2, [2, 1, 1], 8, 12), ("sc", 3.35, [2, 2, 2], 8, 6)],
 )  # fmt: skip
 def test_every_lattice_has_its_coordination(lattice, a, repeat, atoms, neighbours):
-    settings = Structures(lattice=lattice, lattice_constant_angstrom=a, repeat=repeat)
+    settings = Structures(lattice=lattice, lattice_constant_angstrom=a, c_over_a=1.633, repeat=repeat)
     cell = crystal("Al", settings)
     assert len(cell) == atoms
     _, distance = closest_contact(cell)

@@ -14,7 +14,7 @@ from mlip_autopipec.validation import validate
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import fit_eos
 
-ARGON = Structures(lattice="fcc", lattice_constant_angstrom=5.3, repeat=[1, 1, 1])
+ARGON = Structures(lattice="fcc", lattice_constant_angstrom=5.3, c_over_a=1.633, repeat=[1, 1, 1])
 GOOD = {"test": {"frames": 20, "energy_rmse_mev_per_atom": 1.0, "force_rmse_mev_per_angstrom": 20.0}}
 
 
@@ -55,6 +55,14 @@ def test_the_same_surface_passes_and_the_numbers_are_its_own():
     atoms = bulk("Ar", "fcc", a=checks["lattice_constant"]["value"], cubic=True)
     atoms.calc = argon_calculator()
     assert abs(atoms.get_stress()[:3].mean()) * EV_PER_ANGSTROM3_IN_GPA < 0.01
+
+
+def test_the_lattice_constant_does_not_depend_on_the_number_of_volumes():
+    constants = [
+        validate(labelled_cells(points=n), argon_calculator(), GOOD, Validation(), 5.3)[0]["dft"] for n in (9, 10, 11)
+    ]
+    for one in constants[1:]:
+        assert one["lattice_constant_angstrom"] == pytest.approx(constants[0]["lattice_constant_angstrom"], rel=1e-5)
 
 
 def test_a_softer_label_fails_the_bulk_modulus_and_says_by_how_much():

@@ -159,6 +159,16 @@ def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished
     assert "Nothing to be done" in snakemake(finished.folder, changed).stdout
 
 
+def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, tmp_path):
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["structures"]["lattice_constant_angstrom"] = 5.4
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(config))
+    target = "results/quickstart/validation/eos_dft.extxyz"
+    plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
+    counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
+    assert counts == ["11"], plan.stdout
+
+
 def everything_fits_together(run):
     """Each dataset holds just the frames that were selected up to its generation, and the report counts them."""
     summary = json.loads((run / "summary.json").read_text())

@@ -103,6 +103,8 @@ rule label:
         runtime=CONFIG.labelling.max_seconds // 60 + 10,
     params:
         surface=CONFIG.labelling.surface(),
+        # v0, v1, ... say nothing about their content: what makes those cells counts as a parameter
+        cells=lambda wildcards: eos_settings() if wildcards.batch == "eos" else None,
     message:
         "Labelling {wildcards.batch} {wildcards.frame}"
     script:

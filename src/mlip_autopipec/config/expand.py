@@ -99,6 +99,14 @@ def lattice_constant_from_the_table_or_the_radius(known: Known) -> tuple[float, 
     return round(bond * per_bond, 3), "twice the covalent radius (Cordero 2008) as nearest-neighbour distance"
 
 
+@rule("structures.c_over_a")
+def c_over_a_from_the_table_or_ideal(known: Known) -> tuple[float, str]:
+    found = elements.ground_state_lattice(known.symbol)
+    if known["structures.lattice"] == "hcp" == found.get("symmetry"):
+        return float(found["c/a"]), "experimental ratio (Ashcroft and Mermin, ASE's table)"
+    return 1.633, "ideal spheres; used by hcp alone"
+
+
 @rule("structures.repeat")
 def smallest_cell_of_eight_atoms_and_seven_angstrom(known: Known) -> tuple[list[int], str]:
     lattice, a = known["structures.lattice"], known["structures.lattice_constant_angstrom"]
@@ -225,12 +233,12 @@ def expand(written: dict[str, Any]) -> tuple[Config, dict[str, Choice]]:
     if "composition" in written:
         _refuse_what_is_not_built(written["composition"])
     try:
-        UserConfig.model_validate(written)
+        checked = UserConfig.model_validate(written).model_dump(by_alias=True, exclude_unset=True)
     except ValidationError as error:
         raise explain(error, UserConfig, written) from None
 
     known = Known()
-    _collect(Config, "", written, known)
+    _collect(Config, "", checked, known)
     missing = [key for key, choice in known.choices.items() if choice.by == "?"]
     _infer(missing, known)
     nested = _nested({key: choice.value for key, choice in known.choices.items()})
@@ -273,7 +281,8 @@ def _collect(model: type[BaseModel], prefix: str, written: Any, known: Known) ->
 
 
 ORDER = (
-    "run", "class", "structures.lattice", "structures.lattice_constant_angstrom", "structures.repeat",
+    "run", "class", "structures.lattice", "structures.lattice_constant_angstrom", "structures.c_over_a",
+    "structures.repeat",
     "training.cutoff_angstrom", "training.zbl_outer_angstrom", "training.zbl_inner_angstrom", "sampling.candidates",
     "sampling.soap_cutoff_angstrom", "labelling.pseudo_dir", "labelling.pseudopotentials", "labelling.ecutwfc_ry",
     "labelling.ecutrho_ry", "labelling.smearing", "labelling.degauss_ry", "labelling.kmesh",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from mlip_autopipec.config.elements import parse_composition
 
@@ -15,11 +15,19 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
-Temperatures = Annotated[list[Positive], Field(min_length=1)]
+
+
+def _apart(values: list[float]) -> list[float]:
+    if len({f"{value:.0f}" for value in values}) < len(values):
+        raise ValueError("two temperatures are the same to 1 K; more walkers per temperature have a key of their own")
+    return values
+
+
+Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_apart)]
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values are never coerced from another type."""
+    """Base of all sections: unknown keys are errors; text that reads as a number is taken as one (YAML's 1e-9)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -29,7 +37,7 @@ class Structures(Section):
 
     lattice: Literal["diamond", "fcc", "bcc", "hcp", "sc"] = Field(description="Crystal lattice of the starting cells.")
     lattice_constant_angstrom: Positive = Field(description="Lattice constant a of the conventional cell, A.")
-    c_over_a: Positive = Field(1.633, description="Ratio c/a of an hcp lattice (ideal spheres); unused by others.")
+    c_over_a: Positive = Field(description="Ratio c/a of an hcp lattice; unused by others.")
     repeat: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(
         description="Repetitions of the conventional cell along its axes; every labelled cell has this size."
     )

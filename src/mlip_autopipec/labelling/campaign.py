@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from mlip_autopipec.artifacts import atomic_path
@@ -41,7 +43,12 @@ def label_frame(
     """
     frame = find_frame(read_frames(frames_file), name)
     folder = Path(label_file).with_suffix("")
-    label = make_labeller(settings).label(frame, folder)
+    labeller = make_labeller(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w", encoding="utf-8") as alone:
+        with suppress(OSError):  # file systems without locks
+            fcntl.flock(alone, fcntl.LOCK_EX)  # a batch job of a killed run may still be at it
+        label = labeller.label(frame, folder)
     if frame.info["config_type"] == ISOLATED_ATOM and label.kind == "infrastructure":
         raise ConfigurationFault(
             f"The first DFT run (isolated atom {name}) failed for reasons of the machine: {label.reason}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -51,12 +52,15 @@ def collect(
 
     Raises:
         InputFileError: a label file is damaged.
+        DataError: a label is of another structure, or the labels were made with different DFT settings.
     """
     by_name = {name_of(frame): frame for frame in frames}
     accepted: list[Atoms] = []
     quarantined: list[Atoms] = []
     found = [(by_name[Path(path).stem], read_label(path)) for path in labels]
     references = [(find_frame(atoms, Path(path).stem), read_label(path)) for path in atom_labels]
+    _check_identity(references + found)
+    _check_surface([label for _, label in references + found])
     for frame, label in references + found:
         (accepted if label.accepted else quarantined).append(_labelled(frame, label))
     generations = sorted({int(frame.info["generation"]) for frame, _ in found})
@@ -88,6 +92,25 @@ def collect(
         "warnings": dict(Counter(w for _, label in found for w in label.warnings)),
     }
     return accepted, quarantined, record
+
+
+def _check_identity(labelled: list[tuple[Atoms, Label]]) -> None:
+    for frame, label in labelled:
+        if label.uid not in (None, frame.info["uid"]):
+            raise DataError(
+                f"the label of {name_of(frame)} is of another structure ({label.uid}, not {frame.info['uid']}). "
+                "Delete that label and run again"
+            )
+
+
+def _check_surface(labels: list[Label]) -> None:
+    """Labels of different DFT settings lie on different potential energy surfaces: never train on a mixture."""
+    surfaces = {json.dumps(one.settings.get("surface"), sort_keys=True) for one in labels if one.accepted}
+    if len(surfaces) > 1:
+        raise DataError(
+            f"the labels were made with different DFT settings: {' and '.join(sorted(surfaces))}. Write the settings "
+            "into the config, delete the labels that differ and run again"
+        )
 
 
 def _counts(labels: list[Label]) -> dict[str, int]:

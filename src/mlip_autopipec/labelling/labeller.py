@@ -47,6 +47,7 @@ class Label(BaseModel):
     kind: Kind = Field(description="Whose matter it is: physics, structure, configuration or infrastructure.")
     reason: str = Field(description="The same in words for a person.")
     natoms: int
+    uid: str | None = Field(None, description="Identity of the frame that was labelled.")
     energy_ev: float | None = None
     forces: list[Vector] | None = None
     stress: tuple[float, float, float, float, float, float] | None = None

@@ -51,8 +51,9 @@ def fit_eos(volumes: np.ndarray, energies: np.ndarray) -> Curve:
 
 
 def lattice_constant(curve: Curve, cell: Atoms, lattice_constant_angstrom: float) -> float:
-    """Lattice constant in A at the curve's minimum, for a cell that has the given one."""
-    ratio = curve.volume_angstrom3_per_atom / (cell.get_volume() / len(cell))
+    """Lattice constant in A at the curve's minimum; the crystal that `cell` was scaled from has the given one."""
+    unstrained = cell.get_volume() / len(cell) / (1.0 + float(cell.info["volume_change"]))
+    ratio = curve.volume_angstrom3_per_atom / unstrained
     return float(lattice_constant_angstrom * ratio ** (1 / 3))
 
 

@@ -29,7 +29,7 @@ def validate(
         cells: DFT-labelled cells of the equation of state, scaled from one crystal.
         calculator: the potential.
         evaluation: `evaluation/gen{N}.json` of the potential.
-        lattice_constant_angstrom: lattice constant of the cell in the middle.
+        lattice_constant_angstrom: lattice constant of the crystal that the cells were scaled from.
 
     Returns:
         Three records for JSON: equation of state, elastic constants, and the verdict with ``passed``, ``checks`` and
@@ -95,14 +95,9 @@ def _equations_of_state(
         except DataError as error:
             failures.append(f"{name}: {error}")
             continue
-        constant = lattice_constant(curve, _middle(cells), lattice_constant_angstrom)
+        constant = lattice_constant(curve, cells[0], lattice_constant_angstrom)
         eos[name] = asdict(curve) | {"lattice_constant_angstrom": constant}
     return eos
-
-
-def _middle(cells: list[Atoms]) -> Atoms:
-    """The unstrained cell: the one that says so in its origin."""
-    return next((cell for cell in cells if cell.info.get("volume_change") == 0.0), cells[len(cells) // 2])
 
 
 def _test_checks(test: dict[str, Any], settings: Validation) -> dict[str, dict[str, Any]]:

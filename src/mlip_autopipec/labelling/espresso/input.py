@@ -104,6 +104,7 @@ class EspressoSettings:
             "kshift",
             "smearing",
             "degauss_ry",
+            "conv_thr_ry_per_atom",
             "nspin",
         )
         everything = asdict(self)

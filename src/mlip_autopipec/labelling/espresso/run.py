@@ -141,7 +141,10 @@ class EspressoLabeller:
     def _verdict(self, result: PwResult, ended: Ended, atoms: Atoms) -> Verdict:
         if ended.timed_out:
             seconds = self.settings.max_seconds
-            words = f"pw.x did not end within max_seconds = {seconds} s and was stopped; raise labelling.max_seconds"
+            words = (
+                f"pw.x did not end within max_seconds = {seconds} s and was stopped; raise labelling.max_seconds and "
+                "delete this frame's label to try it again"
+            )
             return Verdict("truncated", "infrastructure", words, False)
         return judge(result, atoms, self.limits)
 
@@ -163,6 +166,7 @@ class EspressoLabeller:
             kind=verdict.kind,
             reason=verdict.reason,
             natoms=len(atoms),
+            uid=atoms.info.get("uid"),
             warnings=result.text.warnings if result else [],
             attempts=attempts,
             output_file=f"{attempts[-1].folder}/pw.out" if attempts else None,
