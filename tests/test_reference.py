@@ -31,3 +31,8 @@ def test_every_key_is_explained():
         assert len(rows) > 30
         for row in rows:
             assert row.split("|")[2].strip() not in ("", "None"), row
+
+
+def test_no_page_is_unfinished():
+    for path in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
+        assert "@@" not in path.read_text(), path.name
