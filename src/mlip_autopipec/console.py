@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mlip_autopipec.config.full import Labelling
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.processes import die_with_parent
 
@@ -74,6 +75,17 @@ def job(log: str | os.PathLike[str]) -> Iterator[None]:
             sys.exit(1)
         finally:
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def check_labelling(settings: Labelling) -> None:
+    """Look for the DFT program and its files before the first job.
+
+    Raises:
+        ConfigurationFault: one of them is missing.
+    """
+    from mlip_autopipec.labelling.campaign import make_labeller  # slow to import, and not needed for a dry run
+
+    make_labeller(settings)
 
 
 def start_text(composition: str, folder: str, inferred: str, limits: Any) -> str:

@@ -155,7 +155,7 @@ def test_a_machine_that_fails_the_first_run_of_all_stops_the_campaign(tmp_path):
     (tmp_path / "Si.UPF").write_text(PSEUDO)
     write_frames(tmp_path / "f.extxyz", isolated_atoms(["Si"], 12.0))
     dying = script(tmp_path / "pw.x", "kill -9 $$")
-    with pytest.raises(ConfigurationFault, match=r"isolated atom Si.*killed by signal 9"):
+    with pytest.raises(ConfigurationFault, match=r"IsolatedAtom Si.*killed by signal 9"):
         label_frame(
             tmp_path / "f.extxyz", "Si", settings(tmp_path, command=dying),
             label_file=tmp_path / "Si.json", raw_file=tmp_path / "Si.pwo",

@@ -117,13 +117,14 @@ def test_the_dump_reproduces_the_plan(tmp_path):
 
 
 @needs_pw
-def test_a_missing_pw_x_stops_the_run_at_the_first_label_with_one_message(tmp_path, monkeypatch):
+def test_a_missing_pw_x_stops_the_run_before_the_first_job_with_one_message(tmp_path, monkeypatch):
     monkeypatch.delenv("ESPRESSO_PSEUDO")
     config = yaml.safe_load(QUICKSTART.read_text())
     config["labelling"]["command"] = "no-such-pw.x"
     done = snakemake(tmp_path, written(tmp_path, **config), options=("--cores", "1"))
     assert done.returncode == 1
-    assert done.stdout.count("Error: 'no-such-pw.x' (labelling.command) is not found on the PATH") == 1, done.stdout
+    assert done.stdout.count("'no-such-pw.x' (labelling.command) is not found on the PATH") == 1, done.stdout
+    assert "Traceback" not in done.stdout
     assert "Install Quantum ESPRESSO" in done.stdout
     assert not list(tmp_path.glob("results/quickstart/labeled/*/*.json"))
     assert not list(tmp_path.glob("results/quickstart/explored/*"))

@@ -169,6 +169,16 @@ def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, 
     assert counts == ["11"], plan.stdout
 
 
+def test_other_dft_settings_label_everything_anew(finished, tmp_path):
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["labelling"]["ecutwfc_ry"] = 21
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(config))
+    target = "results/quickstart/dataset_gen0.extxyz"
+    plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
+    counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
+    assert counts == ["41"], plan.stdout  # generation 0 and the isolated atom
+
+
 def everything_fits_together(run):
     """Each dataset holds just the frames that were selected up to its generation, and the report counts them."""
     summary = json.loads((run / "summary.json").read_text())

@@ -27,17 +27,12 @@ def labels_of(batch):
     return [f"{RUN}/labeled/{batch}/{frame}.json" for frame in frames_of(batch)]
 
 
-def eos_settings():
-    """What decides the cells of the equation of state."""
-    keys = ("lattice", "lattice_constant_angstrom", "c_over_a", "repeat")
-    crystal = {key: getattr(CONFIG.structures, key) for key in keys}
-    validation = CONFIG.validation
-    return [crystal, validation.eos_points, validation.eos_volume_strain_max]
-
-
-def proof_of_dft(wildcards):
-    """Labels of the isolated atoms, which prove the DFT set-up; they themselves need none."""
-    return [] if wildcards.batch == "atoms" else labels_of("atoms")
+def frames_file(batch):
+    """The file a label's frame is read from. Frames of a generation or of the test are named by their content, so that a
+    younger file is no reason to label them again; an element or v0, v1, ... says nothing about its cell.
+    """
+    path = f"{RUN}/frames/{batch}.extxyz"
+    return path if batch in ("atoms", "eos") else ancient(path)
 
 
 def labels_until(wildcards):

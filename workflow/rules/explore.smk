@@ -23,10 +23,9 @@ rule generate:
 
 
 rule explore:
-    """One surrogate walker. The isolated atoms come first: they prove the DFT set-up before any time is spent."""
+    """One surrogate walker."""
     input:
         structures=f"{RUN}/structures.extxyz",
-        proof=ancient(labels_of("atoms")),
     output:
         frames=f"{RUN}/explored/{{walker}}.extxyz",
         record=f"{RUN}/explored/{{walker}}.json",

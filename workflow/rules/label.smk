@@ -85,12 +85,10 @@ checkpoint select:
 rule label:
     """One Quantum ESPRESSO run in a folder of its own; a failure is a result, recorded and kept.
 
-    A frame is known by its content, so a younger frame file is no reason to label it again. The isolated atoms come
-    first: a fault of the set-up then costs one job and is said once.
+    A fault of the set-up, which every label would meet, fails the job and stops the run.
     """
     input:
-        frames=ancient(f"{RUN}/frames/{{batch}}.extxyz"),
-        proof=lambda wildcards: ancient(proof_of_dft(wildcards)),
+        frames=lambda wildcards: frames_file(wildcards.batch),
     output:
         label=f"{RUN}/labeled/{{batch}}/{{frame}}.json",
         raw=f"{RUN}/labeled/{{batch}}/{{frame}}.pwo",
@@ -103,8 +101,6 @@ rule label:
         runtime=CONFIG.labelling.max_seconds // 60 + 10,
     params:
         surface=CONFIG.labelling.surface(),
-        # v0, v1, ... say nothing about their content: what makes those cells counts as a parameter
-        cells=lambda wildcards: eos_settings() if wildcards.batch == "eos" else None,
     message:
         "Labelling {wildcards.batch} {wildcards.frame}"
     script:

@@ -154,7 +154,7 @@ class Labelling(Section):
         """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
         names = (
             "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kmesh", "kshift", "smearing", "degauss_ry",
-            "conv_thr_ry_per_atom", "atom_box_angstrom",
+            "conv_thr_ry_per_atom",
         )  # fmt: skip
         return self.model_dump(include=set(names))
 

@@ -37,8 +37,8 @@ def label_frame(
     none.
 
     Raises:
-        ConfigurationFault: the set-up is wrong for every frame, or an isolated atom, which is the first run of all,
-            got no label for reasons of the machine; nothing is written, the campaign must stop.
+        ConfigurationFault: the set-up is wrong for every frame, or an isolated atom or an ideal crystal,
+            the first runs of all, got no label for reasons of the machine; nothing is written, the campaign must stop.
         DataError: there is no such frame.
     """
     frame = find_frame(read_frames(frames_file), name)
@@ -49,9 +49,10 @@ def label_frame(
         with suppress(OSError):  # file systems without locks
             fcntl.flock(alone, fcntl.LOCK_EX)  # a batch job of a killed run may still be at it
         label = labeller.label(frame, folder)
-    if frame.info["config_type"] == ISOLATED_ATOM and label.kind == "infrastructure":
+    if frame.info["config_type"] in (ISOLATED_ATOM, "eos") and label.kind == "infrastructure":
         raise ConfigurationFault(
-            f"The first DFT run (isolated atom {name}) failed for reasons of the machine: {label.reason}",
+            f"One of the first DFT runs ({frame.info['config_type']} {name}) failed "
+            f"for reasons of the machine: {label.reason}",
             f"Look at pw.out and pw.err in {folder}/attempt_{len(label.attempts)}, mend labelling.command or the "
             "machine, and run again",
         )
