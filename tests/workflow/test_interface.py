@@ -98,6 +98,7 @@ def test_lint_and_format_are_clean(tmp_path):
     assert formatted.returncode == 0, formatted.stderr
 
 
+@needs_pw
 def test_one_stage_can_be_asked_for_by_its_file(tmp_path):
     target = "results/quickstart/structures.extxyz"
     done = snakemake(tmp_path, QUICKSTART, target)
@@ -108,6 +109,7 @@ def test_one_stage_can_be_asked_for_by_its_file(tmp_path):
     assert "Nothing to be done" in again.stdout
 
 
+@needs_pw
 def test_the_dump_reproduces_the_plan(tmp_path):
     dump = "results/quickstart/exec_config_dump.yaml"
     assert snakemake(tmp_path, QUICKSTART, dump).returncode == 0
