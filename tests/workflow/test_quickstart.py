@@ -166,7 +166,7 @@ def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, 
     target = "results/quickstart/validation/eos_dft.extxyz"
     plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
     counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
-    assert counts == ["11"], plan.stdout
+    assert set(counts) == {"11"}, plan.stdout  # the table is printed twice
 
 
 def test_other_dft_settings_label_everything_anew(finished, tmp_path):
@@ -176,7 +176,10 @@ def test_other_dft_settings_label_everything_anew(finished, tmp_path):
     target = "results/quickstart/dataset_gen0.extxyz"
     plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
     counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
-    assert counts == ["41"], plan.stdout  # generation 0 and the isolated atom
+    # Generation 0 and the isolated atom. One label may have ended at the very moment of the kill, before Snakemake wrote
+    # down its parameters: it is not planned again, and `collect` refuses the mixture.
+    assert {int(count) for count in counts} <= {40, 41}, plan.stdout
+    assert counts
 
 
 def everything_fits_together(run):
