@@ -176,8 +176,8 @@ def test_other_dft_settings_label_everything_anew(finished, tmp_path):
     target = "results/quickstart/dataset_gen0.extxyz"
     plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
     counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
-    # Generation 0 and the isolated atom. One label may have ended at the very moment of the kill, before Snakemake wrote
-    # down its parameters: it is not planned again, and `collect` refuses the mixture.
+    # Generation 0 and the isolated atom. One label may have ended at the very moment of the kill, before Snakemake
+    # wrote down its parameters: it is not planned again, and `collect` refuses the mixture.
     assert {int(count) for count in counts} <= {40, 41}, plan.stdout
     assert counts
 
