@@ -159,27 +159,26 @@ def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished
     assert "Nothing to be done" in snakemake(finished.folder, changed).stdout
 
 
-def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, tmp_path):
+def planned_labels(finished, tmp_path, target, section, key, value):
+    """Numbers of labels in the job tables (a dry run prints two) when one value of the config is another."""
     config = yaml.safe_load(QUICKSTART.read_text())
-    config["structures"]["lattice_constant_angstrom"] = 5.4
+    config[section][key] = value
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(config))
-    target = "results/quickstart/validation/eos_dft.extxyz"
-    plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
-    counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
-    assert set(counts) == {"11"}, plan.stdout  # the table is printed twice
+    plan = snakemake(finished.folder, tmp_path / "other.yaml", f"results/quickstart/{target}", options=("--dry-run",))
+    return {int(line.split()[1]) for line in plan.stdout.splitlines() if line.startswith("label ")}
+
+
+def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, tmp_path):
+    changed = ("structures", "lattice_constant_angstrom", 5.4)
+    assert planned_labels(finished, tmp_path, "validation/eos_dft.extxyz", *changed) == {11}
 
 
 def test_other_dft_settings_label_everything_anew(finished, tmp_path):
-    config = yaml.safe_load(QUICKSTART.read_text())
-    config["labelling"]["ecutwfc_ry"] = 21
-    (tmp_path / "other.yaml").write_text(yaml.safe_dump(config))
-    target = "results/quickstart/dataset_gen0.extxyz"
-    plan = snakemake(finished.folder, tmp_path / "other.yaml", target, options=("--dry-run",))
-    counts = [line.split()[1] for line in plan.stdout.splitlines() if line.startswith("label ")]
+    planned = planned_labels(finished, tmp_path, "dataset_gen0.extxyz", "labelling", "ecutwfc_ry", 21)
     # Generation 0 and the isolated atom. One label may have ended at the very moment of the kill, before Snakemake
     # wrote down its parameters: it is not planned again, and `collect` refuses the mixture.
-    assert {int(count) for count in counts} <= {40, 41}, plan.stdout
-    assert counts
+    assert planned
+    assert planned <= {40, 41}
 
 
 def everything_fits_together(run):
