@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from ace_cases import rattled, silicon
+from ace_cases import copper_gold, rattled, silicon
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
@@ -86,3 +86,60 @@ def test_a_fit_to_another_potential_reproduces_its_forces(si: ACEPotential) -> N
     test.calc = label
     wanted = test.get_forces()
     assert np.sqrt(((evaluate(fitted, test).forces - wanted) ** 2).mean()) < 0.1 * np.sqrt((wanted**2).mean())
+
+
+def test_kept_neighbours_give_the_results_of_fresh_ones(cuau: ACEPotential) -> None:
+    atoms = rattled(copper_gold() * (2, 1, 1), 0.1, 0)
+    calc = ACECalculator(cuau, skin_angstrom=0.6, threads=2)
+    random = np.random.default_rng(5)
+    searches = set()
+    for _ in range(12):
+        atoms.positions += 0.05 * random.normal(size=atoms.positions.shape)
+        found, fresh = calc.get_forces(atoms), evaluate(cuau, atoms)
+        np.testing.assert_allclose(found, fresh.forces, atol=1e-11)
+        np.testing.assert_allclose(calc.results["stress"], fresh.strain_derivative / atoms.get_volume(), atol=1e-12)
+        searches.add(id(calc.neighbours(atoms)))
+    assert 1 < len(searches) < 12
+
+
+def test_neighbours_are_searched_again_when_cell_species_or_boundary_change(cuau: ACEPotential) -> None:
+    atoms = rattled(copper_gold(), 0.1, 0)
+    calc = ACECalculator(cuau)
+    kept = calc.neighbours(atoms)
+    atoms.positions[0] += 0.1
+    assert calc.neighbours(atoms) is kept
+    for change in ("cell", "species", "boundary", "number"):
+        other = atoms.copy()
+        if change == "cell":
+            other.cell[0, 0] += 1e-3
+        elif change == "species":
+            other.symbols[[0, 1]] = other.symbols[[1, 0]]
+        elif change == "boundary":
+            other.pbc[2] = False
+        else:
+            other = other[:-1]
+        assert calc.neighbours(other) is not kept
+        np.testing.assert_allclose(calc.get_forces(other), evaluate(cuau, other).forces, atol=1e-11)
+        calc.neighbours(atoms)
+
+
+def test_bad_structures_are_refused_with_kept_neighbours_too(si: ACEPotential) -> None:
+    atoms = rattled(silicon(), 0.02, 0)
+    calc = ACECalculator(si, skin_angstrom=6.0)
+    calc.get_forces(atoms)
+    atoms.positions[2] = atoms.positions[5] + [0, 0, 5e-4]
+    with pytest.raises(DataError, match=r"atoms 2 and 5 are 0.0005 Angstrom apart"):
+        calc.get_forces(atoms)
+    atoms.positions[3, 1] = np.nan
+    with pytest.raises(DataError, match="position of atom 3"):
+        calc.get_forces(atoms)
+
+
+def test_gamma_without_a_structure_is_that_of_the_last_one(si: ACEPotential) -> None:
+    training = [rattled(silicon(), 0.2, seed) for seed in range(30)]
+    calc = ACECalculator(si, {element: s.inverse for element, s in active_sets(si.basis, training).items()})
+    with pytest.raises(DataError, match="without a structure"):
+        calc.gamma()
+    atoms = rattled(silicon(), 0.1, 1)
+    calc.get_forces(atoms)
+    np.testing.assert_array_equal(calc.gamma(), calc.gamma(atoms))

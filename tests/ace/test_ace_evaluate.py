@@ -10,7 +10,7 @@ from mlip_autopipec.ace import ACEPotential, BasisSpec, build_basis, design_rows
 from mlip_autopipec.ace.basis import Basis
 from mlip_autopipec.ace.neighbours import find_neighbours
 from mlip_autopipec.ace.radial import Bond
-from mlip_autopipec.errors import DataError
+from mlip_autopipec.errors import ConfigurationFault, DataError
 
 Case = tuple[ACEPotential, Atoms]
 
@@ -167,7 +167,47 @@ def test_neighbours_agree_with_ase_for_any_cell_and_boundary(pbc: tuple[bool, bo
     found = find_neighbours(atoms, ("Si",), np.array([[4.7]]))
     i, d = neighbor_list("id", atoms, 4.7)
     np.testing.assert_array_equal(np.diff(found.start), np.bincount(i, minlength=len(atoms)))
-    np.testing.assert_allclose(np.sort(found.distances), np.sort(d), atol=1e-10)
+    np.testing.assert_allclose(np.sort(found.pairs(atoms).distances), np.sort(d), atol=1e-10)
+
+
+@pytest.mark.parametrize("edge", [0.9, 2.3, 60.0])
+def test_neighbours_are_found_in_the_smallest_and_the_longest_cells(edge: float) -> None:
+    atoms = Atoms(
+        "Si2", positions=[[0, 0, 0], [0.4, 0.3, 0.2]], cell=[[edge, 0, 0], [1.0, 3.0, 0], [0, 0.5, 2.8]], pbc=True
+    )
+    near = find_neighbours(atoms, ("Si",), np.array([[6.1]]), skin=0.4)
+    i, d = neighbor_list("id", atoms, 6.1)
+    pairs = near.pairs(atoms)
+    np.testing.assert_array_equal(np.diff(pairs.start), np.bincount(i, minlength=2))
+    np.testing.assert_allclose(np.sort(pairs.distances), np.sort(d), atol=1e-10)
+
+
+def test_results_are_bitwise_the_same_for_any_number_of_threads(cuau: ACEPotential) -> None:
+    atoms = rattled(copper_gold() * (4, 4, 4), 0.2, 2)
+    atoms.symbols[:] = np.random.default_rng(0).permutation(atoms.symbols)
+    one, three = evaluate(cuau, atoms, threads=1), evaluate(cuau, atoms, threads=3)
+    np.testing.assert_array_equal(three.energies, one.energies)
+    np.testing.assert_array_equal(three.forces, one.forces)
+    np.testing.assert_array_equal(three.strain_derivative, one.strain_derivative)
+    for (_, a), (_, b) in zip(
+        project(cuau.basis, atoms, threads=3), project(cuau.basis, atoms, threads=1), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_design_rows_are_bitwise_the_same_for_any_number_of_threads(case: Case) -> None:
+    potential, atoms = case
+    one, three = design_rows(potential.basis, atoms, threads=1), design_rows(potential.basis, atoms, threads=3)
+    for a, b in zip(one, three, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_bad_number_of_threads_is_refused(si: ACEPotential, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLIP_NUM_THREADS", "two")
+    with pytest.raises(ConfigurationFault, match="MLIP_NUM_THREADS = 'two'"):
+        evaluate(si, silicon())
+    monkeypatch.setenv("MLIP_NUM_THREADS", "2")
+    assert np.isfinite(evaluate(si, silicon()).energy)
 
 
 def test_bad_structures_are_refused_with_the_atom_named(si: ACEPotential) -> None:

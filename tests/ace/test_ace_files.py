@@ -148,14 +148,18 @@ def test_garbage_is_an_input_error(reader: Callable[[Path], object], content: st
     ("old", "new", "message"),
     [
         ("npoti: FinnisSinclairShiftedScaled", "npoti: FinnisSinclairShifted", "npoti = 'FinnisSinclairShifted'"),
-        ("parameters: [1.0, 1.0]", "parameters: [1.0, 0.5]", "nonlinear"),
-        ("ndensityi: 1", "ndensityi: 2", "nonlinear"),
-        ("core-repulsion: [0.0, 0.0]", "core-repulsion: [100.0, 5.0]", "core repulsion"),
+        ("parameters: [1.0, 1.0]", "parameters: [1.0, 0.0]", "positive exponent"),
+        ("ndensityi: 1", "ndensityi: 2", "2 parameters for ndensity = 2"),
+        ("parameters: [1.0, 1.0]", "parameters: [1.0, 1.0, 1.0, 0.5]", "4 parameters for ndensity = 1"),
+        ("core-repulsion: [0.0, 0.0]", "core-repulsion: [100.0]", "must be two numbers"),
+        ("inner_cutoff_type: distance", "inner_cutoff_type: distanc", "Did you mean 'distance'"),
+        ("inner_cutoff_type: distance", "inner_cutoff_type: zbl", "delta_in = 0.0"),
+        ("r_in: 0.0", "r_in: 1.5", "needs a width"),
+        ("drho_core_cut: 250.0", "drho_core_cut: 0.0", "drho_core_cut"),
         ("radbase: SBessel", "radbase: SBesel", "SBesel"),
         ("rcutij: 4.5", "rcutij: .nan", "not finite"),
         ("lint: [0, 0]", "lint: [0, 1]", "cannot couple"),
         ("nr: [1]", "nr: [99]", "exceeds"),
-        ("nl: [0]", "skip: true, nl: [0]", "skipped"),
         ("nr: [1]", "nr: [1.5]", "integers"),
         ("DeltaSplineBins: 0.001", "DeltaSplineBins: 0.0", "DeltaSplineBins"),
         ('speciesblock: "Si"', 'speciesblock: "Sj"', "not chemical symbols"),
@@ -176,10 +180,11 @@ def test_what_cannot_be_evaluated_faithfully_is_refused(
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("E0: [0.0]", "E0: [-3.5]", "reference energies"),
+        ("E0: [0.0]", "E0: [-3.5, 1.0]", "for 1 elements"),
         ("npoti: FinnisSinclairShiftedScaled", "npoti: Other", "npoti"),
         ("radbasename: SBessel", "radbasename: ACE.jl.base", "ACE.jl.base"),
-        ("prehc: 0.0", "prehc: 1.0", "core repulsion"),
+        ("inner_cutoff_type: distance", "inner_cutoff_type: zbl", "needs a width"),
+        ("ndensity: 1, num_ms", "ndensity: 2, num_ms", "needs 1 densities"),
         ("ms_combs: [0]", "ms_combs: [1]", "impossible m"),
         ("ms_combs: [0]", "ms_combs: [0, 0]", "unlike length"),
         ("ms_combs: [0, 0, 1, -1]", "ms_combs: [0, 1, 1, -1]", "impossible m"),
@@ -196,6 +201,44 @@ def test_yace_that_means_something_else_is_refused(
     path.write_text(text.replace(old, new, 1))
     with pytest.raises(InputFileError, match=message):
         read_yace(path)
+
+
+def test_numbers_that_yaml_takes_for_text_are_read(si: ACEPotential, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    write_yaml(path, ACEPotential(si.basis, np.full(si.basis.number_of_functions, 1e-5)))
+    path.write_text(path.read_text().replace("1.0e-05", "1e-05"))
+    np.testing.assert_array_equal(read_yaml(path).coefficients, 1e-5)
+
+
+def test_skipped_functions_are_left_out(si: ACEPotential, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    write_yaml(path, si)
+    path.write_text(path.read_text().replace("nr: [3]", "skip: true, nr: [3]", 1))
+    again = read_yaml(path)
+    assert again.basis.number_of_functions == si.basis.number_of_functions - 1
+    assert not any(f.ns == (3,) for f in again.basis.functions[0])
+
+
+def test_e0_of_a_contracted_file_is_added_and_kept(si: ACEPotential, tmp_path: Path) -> None:
+    path = tmp_path / "p.yace"
+    write_yace(path, si)
+    path.write_text(path.read_text().replace("E0: [0.0]", "E0: [-3.5]"))
+    with_e0 = read_yace(path)
+    atoms = Atoms("Si3", positions=[[0, 0, 0], [2, 0, 0], [0, 2.5, 1]])
+    expected = evaluate(si, atoms).energies - 3.5
+    np.testing.assert_allclose(evaluate(with_e0, atoms).energies, expected, atol=1e-12)
+    assert evaluate(with_e0, Atoms("Si")).energy == -3.5
+    write_yace(tmp_path / "q.yace", with_e0)
+    assert (tmp_path / "q.yace").read_text() == path.read_text()
+
+
+def test_unlike_kinds_of_inner_cutoff_are_refused(cuau: ACEPotential, tmp_path: Path) -> None:
+    for suffix, write in ((".yaml", write_yaml), (".yace", write_yace)):
+        path = tmp_path / f"p{suffix}"
+        write(path, cuau)
+        path.write_text(path.read_text().replace("inner_cutoff_type: distance", "inner_cutoff_type: density", 1))
+        with pytest.raises(InputFileError, match="must be the same for all pairs"):
+            read_potential(path)
 
 
 def test_other_suffixes_are_refused(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from ase.calculators.lammps import Prism
 from ase.data import atomic_masses, atomic_numbers
 from ase.io import read
 
-from mlip_autopipec.ace import ACECalculator, read_asi, read_potential, read_yaml, write_yace
+from mlip_autopipec.ace import ACECalculator, evaluate, read_asi, read_potential, read_yaml, write_yace
 
 DATA = Path(__file__).parents[1] / "data" / "ace_reference"
-NAMES = ["si_order4", "cuau"]
+NAMES = ["si_order4", "cuau", "cu_density", "alni_distance", "agalcuni_zbl"]
 
 
 def _frames(name: str) -> list[Atoms]:
@@ -36,6 +36,19 @@ def test_energies_forces_stress_and_gamma_equal_the_reference_programs(name: str
         np.testing.assert_allclose(atoms.get_stress(), expected["stress"], atol=1e-9)
         if "gamma" in expected:
             np.testing.assert_allclose(calc.gamma(atoms), expected["gamma"], rtol=1e-8)
+
+
+def test_what_python_ace_writes_is_read_to_the_last_bit() -> None:
+    ours, its = read_yaml(DATA / "alni_distance.yaml"), read_yaml(DATA / "alni_distance_pyace.yaml")
+    assert its.basis.functions == ours.basis.functions
+    assert its.bonds == ours.bonds
+    assert its.embeddings == ours.embeddings
+    np.testing.assert_array_equal(its.coefficients, ours.coefficients)
+    contracted = read_potential(DATA / "alni_distance_pyace.yace")
+    for atoms in _frames("alni_distance"):
+        found, expected = evaluate(contracted, atoms), evaluate(ours, atoms)
+        np.testing.assert_allclose(found.energies, expected.energies, atol=1e-12)
+        np.testing.assert_allclose(found.forces, expected.forces, atol=1e-11)
 
 
 def _lammps_with_pace() -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,8 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from mlip_autopipec.ace.coupling import MAX_RANK, coupled_terms, independent_couplings
+from mlip_autopipec.ace.lanes import Plan
+from mlip_autopipec.ace.plan import projection_plan
 from mlip_autopipec.ace.radial import FAMILIES, SPLINE_STEP, Bond
 from mlip_autopipec.ace.tables import Expanded, SpeciesTables, species_tables
 from mlip_autopipec.errors import DataError
@@ -88,6 +90,17 @@ def check_elements(elements: tuple[str, ...]) -> None:
         raise DataError(f"elements = {elements} must be distinct and in alphabetical order.")
 
 
+def check_bonds(elements: tuple[str, ...], bonds: Mapping[tuple[int, int], Bond]) -> None:
+    """Raise DataError unless bonds are the same in their two directions and have one kind of inner cutoff."""
+    for i, j in bonds:
+        if bonds[i, j] != bonds[j, i]:
+            names = f"{elements[i]}-{elements[j]}"
+            raise DataError(f"the radial functions of {names} differ by direction; the file formats need one set.")
+    kinds = sorted({bond.inner_kind for bond in bonds.values()})
+    if len(kinds) > 1:
+        raise DataError(f"inner_cutoff_type is {' and '.join(kinds)}: it must be the same for all pairs of elements.")
+
+
 @dataclass(frozen=True)
 class Basis:
     """Radial functions per ordered pair of species and, per central species, the functions in evaluator order.
@@ -115,10 +128,7 @@ class Basis:
         missing = [(i, j) for i in species for j in species if (i, j) not in self.bonds]
         if missing or len(self.functions) != len(self.elements):
             raise DataError(f"a basis needs functions and bonds of every species; missing bonds: {missing}.")
-        for i, j in self.bonds:
-            if self.bonds[i, j] != self.bonds[j, i]:
-                names = f"{self.elements[i]}-{self.elements[j]}"
-                raise DataError(f"the radial functions of {names} differ by direction; the file formats need one set.")
+        check_bonds(self.elements, self.bonds)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -147,6 +157,14 @@ class Basis:
         return tuple(
             species_tables([f.expand() for f in functions], [self.bonds[mu, j] for j in species], self.spline_step)
             for mu, functions in enumerate(self.functions)
+        )
+
+    @cached_property
+    def projecting(self) -> tuple[Plan, ...]:
+        """Plan of every central species for `lanes.projections`, made at first use."""
+        species = range(len(self.elements))
+        return tuple(
+            projection_plan(tables, [self.bonds[mu, j] for j in species]) for mu, tables in enumerate(self.compiled)
         )
 
     @cached_property

@@ -6,10 +6,12 @@ import os
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlip_autopipec.ace import filetext as ft
 from mlip_autopipec.ace.basis import Basis, Function, check_elements, evaluator_order
 from mlip_autopipec.ace.coupling import MAX_RANK, intermediate_momenta
+from mlip_autopipec.ace.embedding import LINEAR, Embedding
 from mlip_autopipec.ace.potential import ACEPotential
 from mlip_autopipec.ace.radial import Bond
 from mlip_autopipec.artifacts import atomic_path
@@ -22,7 +24,7 @@ def write_yaml(path: str | os.PathLike[str], potential: ACEPotential) -> None:
     Energies are relative to the references that were subtracted before training (the format has no E0).
     """
     basis = potential.basis
-    lines = [f"# linear ACE, B-basis form; functions: {basis.number_of_functions}"]
+    lines = [f"# ACE, B-basis form; functions: {basis.number_of_functions}"]
     lines += ft.metadata_lines(potential.metadata)
     lines += ["global:", f"  DeltaSplineBins: {ft.number(basis.spline_step)}", "species:"]
     blocks: dict[tuple[int, ...], list[str]] = {}
@@ -31,15 +33,17 @@ def write_yaml(path: str | os.PathLike[str], potential: ACEPotential) -> None:
         for other in range(len(basis.elements)):
             if other != mu:
                 blocks[mu, other] = []
-        coefficients = potential.coefficients[basis.columns(mu)]
-        for function, coefficient in zip(basis.functions[mu], coefficients, strict=True):
+        for function, coefficients in zip(basis.functions[mu], potential.densities(mu), strict=True):
             key = (mu, *sorted(set(function.mus) - {mu}))
-            blocks.setdefault(key, []).append(_function_line(basis, mu, function, float(coefficient)))
+            blocks.setdefault(key, []).append(_function_line(basis, mu, function, coefficients))
     for key, functions in sorted(blocks.items(), key=lambda item: (len(item[0]), item[0])):
         lines.append(f"  - speciesblock: {ft.quoted(' '.join(basis.elements[k] for k in key))}")
         if len(key) == 1:
-            lines += ["    ndensityi: 1", "    npoti: FinnisSinclairShiftedScaled", "    parameters: [1.0, 1.0]"]
-            lines += ["    rho_core_cut: 100000.0", "    drho_core_cut: 250.0"]
+            embedding = potential.embeddings[key[0]]
+            lines += [f"    ndensityi: {embedding.densities}", f"    npoti: {embedding.name}"]
+            lines += [f"    parameters: {ft.numbers(embedding.parameters)}"]
+            lines += [f"    rho_core_cut: {ft.number(embedding.core_cut)}"]
+            lines += [f"    drho_core_cut: {ft.number(embedding.core_width)}"]
         if len(key) < 3:
             lines += [f"    {line}" for line in _bond_lines(basis.bonds[key[0], key[-1]])]
         lines += ["    nbody:", *functions] if functions else ["    nbody: []"]
@@ -47,11 +51,11 @@ def write_yaml(path: str | os.PathLike[str], potential: ACEPotential) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _function_line(basis: Basis, mu: int, function: Function, coefficient: float) -> str:
+def _function_line(basis: Basis, mu: int, function: Function, coefficients: NDArray[np.float64]) -> str:
     kind = " ".join(basis.elements[k] for k in (mu, *function.mus))
     lint = f", lint: {ft.integers(function.lint)}" if function.rank > 2 else ""
     numbers = f"nr: {ft.integers(function.ns)}, nl: {ft.integers(function.ls)}{lint}"
-    return f"      - {{type: {ft.quoted(kind)}, {numbers}, c: [{ft.number(coefficient)}]}}"
+    return f"      - {{type: {ft.quoted(kind)}, {numbers}, c: {ft.numbers(coefficients)}}}"
 
 
 def _bond_lines(bond: Bond) -> list[str]:
@@ -61,10 +65,10 @@ def _bond_lines(bond: Bond) -> list[str]:
         f"rcutij: {ft.number(bond.cutoff)}",
         f"dcutij: {ft.number(bond.width)}",
         "NameOfCutoffFunctionij: cos",
-        "r_in: 0.0",
-        "delta_in: 0.0",
-        "inner_cutoff_type: distance",
-        "core-repulsion: [0.0, 0.0]",
+        f"r_in: {ft.number(bond.inner[0])}",
+        f"delta_in: {ft.number(bond.inner[1])}",
+        f"inner_cutoff_type: {bond.inner_kind}",
+        f"core-repulsion: {ft.numbers(bond.repulsion)}",
         f"nradbaseij: {bond.count}",
         f"radbase: {bond.family}",
         f"radparameters: {ft.numbers(bond.parameters)}",
@@ -73,10 +77,10 @@ def _bond_lines(bond: Bond) -> list[str]:
 
 
 def read_yaml(path: str | os.PathLike[str]) -> ACEPotential:
-    """Read a linear potential in the B-basis form.
+    """Read a potential in the B-basis form; functions that are marked `skip` are left out, as evaluators do.
 
     Raises:
-        InputFileError: missing, truncated or damaged file, unknown or nonlinear embedding, core repulsion.
+        InputFileError: missing, truncated or damaged file, unknown embedding or radial functions.
     """
     data, promised = ft.load_yaml(path)
     blocks = ft.field(data, "species", path, "the file")
@@ -90,17 +94,30 @@ def read_yaml(path: str | os.PathLike[str]) -> ACEPotential:
         raise InputFileError(path, str(error), ft.MEND) from None
     index = {element: k for k, element in enumerate(elements)}
     bonds: dict[tuple[int, int], Bond] = {}
-    found: list[list[tuple[Function, float]]] = [[] for _ in elements]
+    embeddings: dict[int, Embedding] = {}
+    found: list[list[tuple[Function, list[float]]]] = [[] for _ in elements]
+    skipped = 0
     for name, block in zip(names, blocks, strict=True):
         where = f"species block '{' '.join(name)}'"
         if len(name) == 1:
-            ft.check_embedding(path, where, block.get("ndensityi"), block.get("npoti"), block.get("parameters"))
+            embeddings[index[name[0]]] = ft.make_embedding(
+                path, where,
+                density=block.get("ndensityi"), name=block.get("npoti"), parameters=block.get("parameters"),
+                core_cut=block.get("rho_core_cut", LINEAR.core_cut),
+                core_width=block.get("drho_core_cut", LINEAR.core_width),
+            )  # fmt: skip
         if 0 < len(name) < 3:
             bonds[index[name[0]], index[name[-1]]] = _read_bond(path, where, block)
         for entry in block.get("nbody") or []:
+            if isinstance(entry, dict) and str(entry.get("skip", "false")).lower() in ("true", "1", "yes"):
+                skipped += 1
+                continue
             found[index[name[0]]].append(_read_function(path, where, entry, name, index))
     _complete_bonds(path, elements, bonds)
-    total = sum(len(functions) for functions in found)
+    if len(embeddings) != len(elements):
+        lacking = next(e for k, e in enumerate(elements) if k not in embeddings)
+        raise InputFileError(path, f"no species block '{lacking}'", ft.MEND)
+    total = skipped + sum(len(functions) for functions in found)
     if promised is not None and promised != total:
         raise InputFileError(path, f"holds {total} of {promised} functions: it is cut off", ft.MEND)
     _check_quantum_numbers(path, found, bonds)
@@ -113,7 +130,18 @@ def read_yaml(path: str | os.PathLike[str]) -> ACEPotential:
         basis = Basis(elements, bonds, tuple(tuple(f for f, _ in functions) for functions in found), step)
     except DataError as error:
         raise InputFileError(path, str(error), ft.MEND) from None
-    return ACEPotential(basis, np.array([c for functions in found for _, c in functions]), ft.read_metadata(data))
+    ordered = tuple(embeddings[mu] for mu in range(len(elements)))
+    coefficients = np.zeros((basis.number_of_functions, max(e.densities for e in ordered)))
+    for mu, functions in enumerate(found):
+        if any(len(values) != ordered[mu].densities for _, values in functions):
+            raise InputFileError(
+                path, f"a function of {elements[mu]} has not {ordered[mu].densities} coefficients", ft.MEND
+            )
+        if functions:
+            coefficients[basis.columns(mu), : ordered[mu].densities] = [values for _, values in functions]
+    if coefficients.shape[1] == 1:
+        coefficients = coefficients[:, 0]
+    return ACEPotential(basis, coefficients, ft.read_metadata(data), ordered)
 
 
 def _read_bond(path: object, where: str, block: dict[Any, Any]) -> Bond:
@@ -124,17 +152,16 @@ def _read_bond(path: object, where: str, block: dict[Any, Any]) -> Bond:
         family=ft.field(block, "radbase", path, where),
         parameters=block.get("radparameters", []),
         width=block.get("dcutij", 0.0),
-        core=block.get("core-repulsion", [0.0, 0.0]),
+        repulsion=block.get("core-repulsion", [0.0, 0.0]),
         inner=(block.get("r_in", 0.0), block.get("delta_in", 0.0)),
+        inner_kind=block.get("inner_cutoff_type", "density"),
     )  # fmt: skip
 
 
 def _read_function(
     path: object, where: str, entry: Any, name: tuple[str, ...], index: dict[str, int]
-) -> tuple[Function, float]:
+) -> tuple[Function, list[float]]:
     kind = str(ft.field(entry, "type", path, where)).split()
-    if entry.get("skip", "false") not in ("false", False):
-        raise InputFileError(path, f"{where}: function {entry!r} is marked to be skipped", "Delete it from the file.")
     ns = ft.whole(ft.field(entry, "nr", path, where), path, where)
     ls = ft.whole(ft.field(entry, "nl", path, where), path, where)
     rank = len(ns)
@@ -143,10 +170,8 @@ def _read_function(
         raise InputFileError(path, f"{where}: function {entry!r} does not fit its block", ft.MEND)
     if rank > MAX_RANK or min(ls) < 0 or lint not in intermediate_momenta(ls):
         raise InputFileError(path, f"{where}: function {entry!r} has momenta that cannot couple to a scalar", ft.MEND)
-    coefficient = ft.real(ft.field(entry, "c", path, where), path, where).ravel()
-    if len(coefficient) != 1:
-        raise InputFileError(path, f"{where}: function {entry!r} needs one coefficient", ft.MEND)
-    return Function(tuple(index[k] for k in kind[1:]), ns, ls, lint), float(coefficient[0])
+    coefficients = ft.real(ft.field(entry, "c", path, where), path, where).ravel().tolist()
+    return Function(tuple(index[k] for k in kind[1:]), ns, ls, lint), coefficients
 
 
 def _complete_bonds(path: object, elements: tuple[str, ...], bonds: dict[tuple[int, int], Bond]) -> None:
@@ -159,7 +184,7 @@ def _complete_bonds(path: object, elements: tuple[str, ...], bonds: dict[tuple[i
 
 
 def _check_quantum_numbers(
-    path: object, found: list[list[tuple[Function, float]]], bonds: dict[tuple[int, int], Bond]
+    path: object, found: list[list[tuple[Function, list[float]]]], bonds: dict[tuple[int, int], Bond]
 ) -> None:
     for mu, functions in enumerate(found):
         for f, _ in functions:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace.embedding import Embedding
 from mlip_autopipec.ace.radial import Bond
 from mlip_autopipec.errors import DataError, InputFileError
 
 MEND = "Write the potential again, or copy the file from where it came."
-
-# Both names of the embedding are the identity for m = 1; anything else would silently mean something else.
-EMBEDDINGS = ("FinnisSinclairShiftedScaled", "FinnisSinclair")
 
 _COUNT = re.compile(r"functions: (\d+)")
 
@@ -123,42 +122,47 @@ def real(values: Any, path: object, where: str) -> NDArray[np.float64]:
     return found
 
 
-def check_embedding(path: object, where: str, density: Any, name: Any, parameters: Any) -> None:
-    """Only the linear embedding E = rho of one density can be evaluated here."""
-    if name not in EMBEDDINGS:
-        raise InputFileError(path, f"{where}: npoti = {name!r} is not an embedding", f"Known: {', '.join(EMBEDDINGS)}.")
-    values = real(parameters, path, where).ravel().tolist()
-    if whole(density, path, where) != (1,) or values != [1.0, 1.0]:
-        raise InputFileError(
-            path, f"{where}: ndensity = {density}, parameters = {values} is a nonlinear potential",
-            "Evaluate it with LAMMPS; only one density with parameters [1, 1] is supported here.",
-        )  # fmt: skip
+def make_embedding(
+    path: object, where: str, *, density: Any, name: Any, parameters: Any, core_cut: Any, core_width: Any
+) -> Embedding:
+    """An Embedding from the fields of a file.
+
+    Raises:
+        InputFileError: an unknown name (evaluators take it silently for something else), or fields that do not fit.
+    """
+    values = tuple(real(parameters, path, where).ravel().tolist())
+    if len(values) != 2 * whole(density, path, where)[0]:
+        raise InputFileError(path, f"{where}: {len(values)} parameters for ndensity = {density}", MEND)
+    cut, width = (float(real(value, path, where)) for value in (core_cut, core_width))
+    try:
+        return Embedding(str(name), values, cut, width)
+    except DataError as error:
+        raise InputFileError(path, f"{where}: {error}", MEND) from None
 
 
 def make_bond(
     path: object, where: str, coefficients: Any, *, cutoff: Any, count: Any, family: Any, parameters: Any, width: Any,
-    core: Any, inner: tuple[Any, Any],
+    repulsion: Any, inner: tuple[Any, Any], inner_kind: Any,
 ) -> Bond:  # fmt: skip
     """A Bond from the fields of a file.
 
     Raises:
-        InputFileError: a core repulsion or inner cutoff (not supported), or fields that do not fit.
+        InputFileError: fields that do not fit.
     """
-    if np.any(real(core, path, where)) or np.any(real(inner, path, where)):
-        raise InputFileError(
-            path, f"{where}: core repulsion {core} or inner cutoff (r_in, delta_in) {list(inner)} is not 0",
-            "Not supported: evaluate it with LAMMPS, or keep repulsion outside the potential.",
-        )  # fmt: skip
     contraction = real(coefficients, path, where)
     n = whole(count, path, where)[0]
     if contraction.ndim != 3 or contraction.shape[2] != n:
         raise InputFileError(path, f"{where}: radial coefficients {contraction.shape} for {n} radial functions", MEND)
     lam = tuple(real(parameters, path, where).ravel().tolist())
+    pairs = [tuple(real(pair, path, where).ravel().tolist()) for pair in (repulsion, inner)]
+    if [len(pair) for pair in pairs] != [2, 2]:
+        raise InputFileError(path, f"{where}: core repulsion {repulsion!r} must be two numbers", MEND)
     try:
-        bond = Bond(float(real(cutoff, path, where)), n, str(family), lam, float(real(width, path, where)), contraction)
+        bond = Bond(
+            float(real(cutoff, path, where)), n, str(family), lam, float(real(width, path, where)), contraction,
+            repulsion=(pairs[0][0], pairs[0][1]), inner=(pairs[1][0], pairs[1][1]), inner_kind=str(inner_kind),
+        )  # fmt: skip
     except DataError as error:
         raise InputFileError(path, f"{where}: {error}", MEND) from None
     # The plain form has cheaper tables and is what we write.
-    if not bond.is_plain:
-        return bond
-    return Bond(bond.cutoff, n, bond.family, lam, bond.width, None, (bond.nradmax, bond.lmax))
+    return replace(bond, contraction=None, shape=(bond.nradmax, bond.lmax)) if bond.is_plain else bond

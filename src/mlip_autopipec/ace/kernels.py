@@ -1,9 +1,9 @@
-"""Numba kernels of ACE: neighbour phase, products, energies with forces, projections, design rows.
+"""Numba kernels of the design matrix: every function's value, forces and strain derivative, one atom at a time.
 
 For a central atom, A_{mu n l m} = sum_j R_nl(r_ij) Y_lm(r_ij), with complex Y_lm (Condon-Shortley phase, Y_00 = 1).
 Arrays over neighbours have the neighbour as last index, so that the inner loops are contiguous; neighbours of one
-atom are sorted by species. Not thread-safe within one call; calls share nothing. All kernels are in this file because
-numba's cache of a kernel is not renewed when a function that it calls changes in another file.
+atom are sorted by species. All that a kernel calls is in this file because numba's cache of a kernel is not renewed
+when a function that it calls changes in another file; evaluation, many atoms at a time, is in `lanes`.
 """
 
 # mypy: disable-error-code="no-untyped-def"
@@ -135,8 +135,8 @@ def _products(tables: SpeciesTables, v_re, v_im):
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def _function_values(tables: SpeciesTables, v_re, out):
-    for f in range(len(tables.fun_start) - 1):
+def _function_values(tables: SpeciesTables, v_re, f0, f1, out):
+    for f in range(f0, f1):
         total = 0.0
         for e in range(tables.fun_start[f], tables.fun_start[f + 1]):
             total += tables.coupling[e] * v_re[tables.value[e]]
@@ -179,99 +179,12 @@ def _neighbour_phase(tables: SpeciesTables, vectors, distances, species, work):
     _harmonics(tables.lmax, nn, u, inverse_r, p, dp, w_re, w_im, harmonics[0], harmonics[1], gradient[0], gradient[1])
 
 
-@njit(cache=True, fastmath=True, error_model="numpy")
-def energies_forces(
-    tables: SpeciesTables, coefficients, atoms, start, neighbour, vectors, distances, species, energies, forces, virial
-):
-    """Energies of `atoms` (all of one species); their contributions are added to forces (N, 3), virial (3, 3).
+@njit(cache=True, fastmath=True, error_model="numpy", nogil=True)
+def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, species, values, forces, strain, f0, f1):
+    """Functions f0..f1: values[row of atoms, f]; adds to forces[f, 3 * atom + c] and strain[f, 3, 3].
 
-    `virial` collects dE/dstrain = sum of r_ij (x) dE_i/dr_ij in eV. `coefficients` belong to values (leaves, nodes).
+    Threads may work on unlike functions of the same arrays at the same time.
     """
-    nmax = 1
-    for i in atoms:
-        nmax = max(nmax, start[i + 1] - start[i])
-    work = _work(tables, nmax)
-    u, _, radial, slope, _, _, harmonics, gradient, first = work
-    positive = len(tables.leaf_species)
-    base = positive + len(tables.mirror)
-    total = base + len(tables.node_a)
-    v_re, v_im, w_re, w_im = np.empty(total), np.empty(total), np.empty(total), np.empty(total)
-    s_re, s_im, d_re, d_im = np.empty(nmax), np.empty(nmax), np.empty(nmax), np.empty(nmax)
-    pull = np.empty((3, nmax))
-    for i in atoms:
-        s, e = start[i], start[i + 1]
-        nn = e - s
-        _neighbour_phase(tables, vectors[s:e], distances[s:e], species[s:e], work)
-        _leaves(tables, first, radial, harmonics[0], harmonics[1], v_re, v_im)
-        _products(tables, v_re, v_im)
-        energy = 0.0
-        for n in range(total):
-            energy += coefficients[n] * v_re[n]
-            w_re[n] = coefficients[n]
-            w_im[n] = 0.0
-        energies[i] = energy
-        for n in range(len(tables.node_a) - 1, -1, -1):
-            a, b = tables.node_a[n], tables.node_b[n]
-            x, y = w_re[base + n], w_im[base + n]
-            w_re[a] += x * v_re[b] - y * v_im[b]
-            w_im[a] += x * v_im[b] + y * v_re[b]
-            w_re[b] += x * v_re[a] - y * v_im[a]
-            w_im[b] += x * v_im[a] + y * v_re[a]
-        for j in range(len(tables.mirror)):
-            w_re[tables.mirror[j]] += tables.mirror_sign[j] * w_re[positive + j]
-            w_im[tables.mirror[j]] -= tables.mirror_sign[j] * w_im[positive + j]
-        pull[:, :nn] = 0.0
-        for mu in range(len(first) - 1):
-            n0, n1 = first[mu], first[mu + 1]
-            if n0 == n1:
-                continue
-            for g in range(tables.group_start[mu], tables.group_start[mu + 1]):
-                l, row, size, leaf = tables.group_l[g], tables.group_row[g], tables.group_size[g], tables.group_leaf[g]
-                for m in range(l + 1):
-                    t = l * (l + 1) // 2 + m
-                    for k in range(n0, n1):
-                        s_re[k], s_im[k], d_re[k], d_im[k] = 0.0, 0.0, 0.0, 0.0
-                    for q in range(size):
-                        a, b = w_re[leaf + m * size + q], w_im[leaf + m * size + q]
-                        for k in range(n0, n1):
-                            s_re[k] += a * radial[row + q, k]
-                            s_im[k] += b * radial[row + q, k]
-                            d_re[k] += a * slope[row + q, k]
-                            d_im[k] += b * slope[row + q, k]
-                    for k in range(n0, n1):
-                        along = d_re[k] * harmonics[0, t, k] - d_im[k] * harmonics[1, t, k]
-                        pull[0, k] += along * u[0, k] + s_re[k] * gradient[0, 0, t, k] - s_im[k] * gradient[1, 0, t, k]
-                        pull[1, k] += along * u[1, k] + s_re[k] * gradient[0, 1, t, k] - s_im[k] * gradient[1, 1, t, k]
-                        pull[2, k] += along * u[2, k] + s_re[k] * gradient[0, 2, t, k] - s_im[k] * gradient[1, 2, t, k]
-        for k in range(nn):
-            j = neighbour[s + k]
-            for c in range(3):
-                forces[i, c] += pull[c, k]
-                forces[j, c] -= pull[c, k]
-                for d in range(3):
-                    virial[c, d] += vectors[s + k, c] * pull[d, k]
-
-
-@njit(cache=True, fastmath=True, error_model="numpy")
-def projections(tables: SpeciesTables, atoms, start, vectors, distances, species, out):
-    """Values of the functions, out[row of `atoms`, function]."""
-    nmax = 1
-    for i in atoms:
-        nmax = max(nmax, start[i + 1] - start[i])
-    work = _work(tables, nmax)
-    total = len(tables.leaf_species) + len(tables.mirror) + len(tables.node_a)
-    v_re, v_im = np.empty(total), np.empty(total)
-    for row in range(len(atoms)):
-        s, e = start[atoms[row]], start[atoms[row] + 1]
-        _neighbour_phase(tables, vectors[s:e], distances[s:e], species[s:e], work)
-        _leaves(tables, work.first, work.radial, work.y[0], work.y[1], v_re, v_im)
-        _products(tables, v_re, v_im)
-        _function_values(tables, v_re, out[row])
-
-
-@njit(cache=True, fastmath=True, error_model="numpy")
-def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, species, values, forces, strain):
-    """values[row of atoms, f]; adds to forces[f, 3 * atom + c] and strain[f, 3, 3]."""
     nmax = 1
     for i in atoms:
         nmax = max(nmax, start[i + 1] - start[i])
@@ -285,7 +198,7 @@ def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, s
         touched = max(touched, tables.touch_start[f + 1] - tables.touch_start[f])
     w_re, w_im = np.empty(touched), np.empty(touched)
     da_re, da_im = np.empty((positive, 3, nmax)), np.empty((positive, 3, nmax))
-    pull = np.empty((3, nmax))
+    pull, along = np.empty((3, nmax)), np.empty((3, nmax))
     for row in range(len(atoms)):
         i = atoms[row]
         s, e = start[i], start[i + 1]
@@ -293,7 +206,10 @@ def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, s
         _neighbour_phase(tables, vectors[s:e], distances[s:e], species[s:e], work)
         _leaves(tables, first, radial, harmonics[0], harmonics[1], v_re, v_im)
         _products(tables, v_re, v_im)
-        _function_values(tables, v_re, values[row])
+        _function_values(tables, v_re, f0, f1, values[row])
+        for k in range(nn):
+            for c in range(3):
+                along[c, k] = vectors[s + k, c]
         for mu in range(len(first) - 1):
             n0, n1 = first[mu], first[mu + 1]
             for g in range(tables.group_start[mu], tables.group_start[mu + 1]):
@@ -307,7 +223,7 @@ def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, s
                                 x, dx = radial[r0 + q, k], slope[r0 + q, k] * u[c, k]
                                 da_re[leaf, c, k] = dx * harmonics[0, t, k] + x * gradient[0, c, t, k]
                                 da_im[leaf, c, k] = dx * harmonics[1, t, k] + x * gradient[1, c, t, k]
-        for f in range(len(tables.fun_start) - 1):
+        for f in range(f0, f1):
             t0, t1 = tables.touch_start[f], tables.touch_start[f + 1]
             w_re[: t1 - t0] = 0.0
             w_im[: t1 - t0] = 0.0
@@ -341,8 +257,10 @@ def design(tables: SpeciesTables, atoms, start, neighbour, vectors, distances, s
                     own += pull[c, k]
                     forces[f, 3 * neighbour[s + k] + c] -= pull[c, k]
                 forces[f, 3 * i + c] += own
-                for d in range(3):
+                for d in range(c + 1):  # symmetric, because B does not change with rotation
                     total_strain = 0.0
                     for k in range(nn):
-                        total_strain += vectors[s + k, d] * pull[c, k]
+                        total_strain += along[d, k] * pull[c, k]
                     strain[f, d, c] += total_strain
+                    if d != c:
+                        strain[f, c, d] += total_strain

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mlip_autopipec.ace import core
 from mlip_autopipec.errors import DataError, nearest
 
 Array = NDArray[np.float64]
@@ -123,6 +124,10 @@ class Bond:
         width: `dcut` in Angstrom, used by ChebExpCos alone.
         contraction: (nradmax, lmax+1, count) array of R_nl = sum_k c[n,l,k] g_k; None means R_nl = g_n for every l.
         shape: (nradmax, lmax) when `contraction` is None.
+        repulsion: prefactor and decay of the core repulsion (eV Angstrom and 1/Angstrom^2; `zbl`: the prefactor has no
+            unit, the decay is not used); (0, 0) is none.
+        inner: (r_in, delta_in) in Angstrom: the ACE part is off below r_in - delta_in; (0, 0) is no inner cutoff.
+        inner_kind: one of `core.KINDS`.
     """
 
     cutoff: float
@@ -132,6 +137,9 @@ class Bond:
     width: float = 0.01
     contraction: Array | None = None
     shape: tuple[int, int] = (0, 0)
+    repulsion: tuple[float, float] = (0.0, 0.0)
+    inner: tuple[float, float] = (0.0, 0.0)
+    inner_kind: str = "distance"
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -144,11 +152,22 @@ class Bond:
             raise DataError(
                 f"a bond needs 0 < cutoff < 50 Angstrom and a radial function, not {self.cutoff}, {self.count}."
             )
+        if self.inner_kind not in core.KINDS:
+            hint = nearest(self.inner_kind, core.KINDS)
+            raise DataError(f"inner_cutoff_type = '{self.inner_kind}' is not one of {', '.join(core.KINDS)}.{hint}")
+        outer, width = self.inner
+        if (self.inner_kind == "zbl" or (self.inner_kind == "distance" and outer != 0)) and not width > 0:
+            raise DataError(
+                f"r_in = {outer}, delta_in = {width} Angstrom with inner_cutoff_type '{self.inner_kind}': the inner "
+                "cutoff needs a width. Write delta_in = 0.1."
+            )
+        if self.inner_kind == "zbl" and not 0 < self.width < self.cutoff:
+            raise DataError(f"dcut = {self.width} Angstrom: `zbl` is switched off over this width; write e.g. 1.0.")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Bond):
             return NotImplemented
-        plain = ("cutoff", "count", "family", "parameters", "width")
+        plain = ("cutoff", "count", "family", "parameters", "width", "repulsion", "inner", "inner_kind")
         return all(getattr(self, k) == getattr(other, k) for k in plain) and (
             (self.nradmax, self.lmax) == (other.nradmax, other.lmax)
             and np.array_equal(self.coefficients, other.coefficients)
@@ -165,6 +184,11 @@ class Bond:
     def lmax(self) -> int:
         """Largest angular momentum of the bond."""
         return self.shape[1] if self.contraction is None else self.contraction.shape[1] - 1
+
+    @property
+    def has_core(self) -> bool:
+        """Whether there is a core repulsion."""
+        return self.repulsion[0] != 0
 
     @property
     def coefficients(self) -> Array:
@@ -187,40 +211,47 @@ class Bond:
         return FAMILIES[self.family](r, self.count, self.cutoff, self.width, self.parameters)
 
 
-def spline_table(bond: Bond, rows: Array, step: float = SPLINE_STEP) -> Array:
+def spline_table(bond: Bond, rows: Array, step: float = SPLINE_STEP, charges: tuple[int, int] | None = None) -> Array:
     """Nodes of the cubic Hermite splines of `rows @ g(r)`, shape (bins + 1, 2, len(rows)).
 
     [b, 0] holds the values and [b, 1] the derivatives times the bin width at r = b * width, where
     width = cutoff / bins and bins = int(cutoff / step). Energy and force are the value and the exact derivative of
-    the same cubic, so they agree to rounding.
+    the same cubic, so they agree to rounding. With `charges` (nuclear, of the two species) the core repulsion is one
+    more row, the last.
     """
     return _spline_nodes(
-        bond.family,
-        bond.count,
-        bond.cutoff,
-        bond.width,
-        bond.parameters,
-        step,
-        np.asarray(rows, dtype=np.float64).tobytes(),
-        len(rows),
-    )
+        bond.family, bond.count, bond.cutoff, bond.width, bond.parameters, bond.repulsion, bond.inner, bond.inner_kind,
+        step, np.asarray(rows, dtype=np.float64).tobytes(), len(rows), charges,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
 def _spline_nodes(
-    family: str,
-    count: int,
-    cutoff: float,
-    width: float,
-    parameters: tuple[float, ...],
-    step: float,
-    raw: bytes,
-    size: int,
-) -> Array:
+    family: str, count: int, cutoff: float, width: float, parameters: tuple[float, ...],
+    repulsion: tuple[float, float], inner: tuple[float, float], inner_kind: str,
+    step: float, raw: bytes, size: int, charges: tuple[int, int] | None,
+) -> Array:  # fmt: skip
     rows = np.frombuffer(raw, dtype=np.float64).reshape(size, count)
     bins = int(cutoff / step)
     r: Array = np.arange(bins + 1, dtype=np.float64) * np.float64(cutoff / bins)
     value, slope = FAMILIES[family](r, count, cutoff, width, parameters)
-    nodes: Array = np.ascontiguousarray(np.stack([(rows @ value).T, (rows @ slope).T * (cutoff / bins)], axis=1))
+    value, slope = rows @ value, rows @ slope
+    inside, change = np.zeros_like(r), np.zeros_like(r)
+    if inner_kind == "distance" and inner[1] > 0:
+        inside, change = core.switch(r, *inner)
+    elif inner_kind == "density" and inner != (0.0, 0.0):
+        inside = np.where(r <= inner[0] - inner[1], 1.0, 0.0)  # a step: measured with python-ace and LAMMPS
+    if inside.any():
+        value, slope = value * (1 - inside), slope * (1 - inside) - value * change
+    if charges is not None:
+        r[0] = r[1]  # infinite at 0; the first bin is never used
+        if inner_kind == "zbl":
+            push, push_slope = core.screened_nuclei(r, repulsion[0], cutoff, width, charges)
+        else:
+            push, push_slope = core.exponential(r, *repulsion, cutoff)
+        if inner_kind == "distance":
+            push, push_slope = push * inside, push_slope * inside + push * change
+        value, slope = np.vstack([value, push]), np.vstack([slope, push_slope])
+    nodes: Array = np.ascontiguousarray(np.stack([value.T, slope.T * (cutoff / bins)], axis=1))
     nodes.flags.writeable = False
     return nodes

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.errors import DataError, InputFileError
@@ -49,6 +48,13 @@ class Solution:
         spread: Array = self._right / np.sqrt(self._singular**2 + self.ridge)
         return (self.noise * self._scales)[:, None] * spread
 
+    def reordered(self, order: ArrayLike) -> Solution:
+        """The same solution with coefficient `order[k]` (F,) in place k."""
+        order = np.asarray(order)
+        return replace(
+            self, coefficients=self.coefficients[order], _scales=self._scales[order], _right=self._right[order]
+        )
+
     def standard_deviation(self, rows: ArrayLike) -> Array:
         """Posterior standard deviation (m,) of `rows` (m, F) @ coefficients, without the noise of a new label."""
         return np.asarray(np.linalg.norm(np.asarray(rows, dtype=float) @ self.posterior_factor, axis=1))
@@ -86,14 +92,40 @@ class Factor:
         if self._buffered >= self._block:
             self._reduce()
 
-    def merge(self, other: Factor) -> None:
-        """Add all rows of another factor with the same columns."""
+    def merge(self, other: Factor, weight: float = 1.0) -> None:
+        """Add all rows of another factor with the same columns, times `weight`."""
         if other.columns != self.columns:
             raise DataError(f"a factor of {other.columns} columns cannot be merged into one of {self.columns}.")
         rows = self.rows + other.rows
-        triangle = other.triangle
+        triangle = weight * other.triangle
         self.append(triangle[:, :-1], triangle[:, -1])
         self.rows = rows
+
+    def leading(self, columns: int) -> Factor:
+        """The factor of the first `columns` columns alone: it is the leading block of the triangle."""
+        if not 0 < columns <= self.columns:
+            raise DataError(f"a factor of {self.columns} columns has no first {columns}.")
+        triangle = self.triangle
+        rest = np.zeros((1, columns + 1))
+        rest[0, -1] = np.linalg.norm(triangle[columns:, -1])
+        part = Factor(columns)
+        part.rows = self.rows
+        part._triangle = np.vstack([np.column_stack([triangle[:columns, :columns], triangle[:columns, -1]]), rest])
+        return part
+
+    def misfit(self, coefficients: ArrayLike) -> float:
+        """Sum of squares of rows @ coefficients (columns,) - targets over all rows, exact from the triangle."""
+        triangle = self.triangle
+        residual = triangle[:, :-1] @ np.asarray(coefficients, dtype=float) - triangle[:, -1]
+        return float(residual @ residual)
+
+    @classmethod
+    def of_triangle(cls, triangle: ArrayLike, rows: int) -> Factor:
+        """The factor whose `triangle` was kept, of so many rows."""
+        triangle = np.array(triangle, dtype=float)
+        factor = cls(triangle.shape[1] - 1)
+        factor.rows, factor._triangle = int(rows), triangle
+        return factor
 
     def _reduce(self) -> None:
         if self._buffered:
@@ -199,14 +231,17 @@ class _Evidence:
         return -0.5 * (self.rows * (np.log(2 * np.pi * variance) + 1) + gain), float(np.sqrt(variance))
 
     def best(self) -> float:
-        """Coarse scan of 125 strengths, then a bounded search around the best.
+        """The strength of the largest evidence on a fixed grid of 20 per decade, coarse scan first.
 
-        31 decades below the largest squared singular value: one heavy column (a free reference energy) must not
-        push the others' strengths out of the scan.
+        The grid starts 30 decades below the largest squared singular value: one heavy column (a free reference
+        energy) must not push the others' strengths out of the scan. It is fixed because the evidence is flat at its
+        maximum: a search without a grid stops at a place that rounding decides, and the same rows in another order
+        would give other coefficients.
         """
-        grid = np.log(self.squares[0]) + np.log(10) * np.linspace(-30, 1, 125)
-        values = [self(float(np.exp(x)))[0] for x in grid]
-        k = int(np.argmax(values))
-        low, high = grid[max(k - 1, 0)], grid[min(k + 1, len(grid) - 1)]
-        found = minimize_scalar(lambda x: -self(float(np.exp(x)))[0], bounds=(low, high), method="bounded")
-        return float(np.exp(found.x if -found.fun >= values[k] else grid[k]))
+        top = round(20 * float(np.log10(self.squares[0])))
+
+        def value(k: int) -> float:
+            return self(10.0 ** (k / 20))[0]
+
+        near = max(range(top - 600, top + 21, 5), key=value)
+        return float(10.0 ** (max(range(near - 5, near + 6), key=value) / 20))

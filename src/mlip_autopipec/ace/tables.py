@@ -17,6 +17,10 @@ Expanded = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Terms]
 """(mus, ns, ls, {ms: coefficient}) of one function."""
 
 
+PADDING = 8
+"""Unused numbers after the splines: kernels read them in vectors of eight."""
+
+
 class SpeciesTables(NamedTuple):
     """Everything the kernels need for one central species; see `kernels` for the meaning in formulas.
 
@@ -144,8 +148,16 @@ class _Graph:
         return self.number(product[:-1]), product[-1]
 
 
-def species_tables(functions: list[Expanded], bonds: list[Bond], spline_step: float = SPLINE_STEP) -> SpeciesTables:
-    """Compile the functions of one central species; `bonds[mu]` are its radial functions towards species mu."""
+def species_tables(
+    functions: list[Expanded],
+    bonds: list[Bond],
+    spline_step: float = SPLINE_STEP,
+    charges: list[tuple[int, int]] | None = None,
+) -> SpeciesTables:
+    """Compile the functions of one central species; `bonds[mu]` are its radial functions towards species mu.
+
+    With `charges` (nuclear, of the central species and of species mu) the core repulsion is the last radial row.
+    """
     leaves = _Leaves(functions, bonds)
     graph = _Graph(leaves.positive + len(leaves.mirror))
     fun_start, value, coupling = [0], [], []
@@ -167,7 +179,12 @@ def species_tables(functions: list[Expanded], bonds: list[Bond], spline_step: fl
         term_start.append(len(slot_start) - 1)
         touch_leaf.extend(touched)
         touch_start.append(len(touch_leaf))
-    tables = [spline_table(bond, rows, spline_step) for bond, rows in zip(bonds, leaves.rows, strict=True)]
+    nuclei: list[tuple[int, int] | None] = [None for _ in bonds] if charges is None else list(charges)
+    tables = [
+        spline_table(bond, rows, spline_step, nucleus)
+        for bond, rows, nucleus in zip(bonds, leaves.rows, nuclei, strict=True)
+    ]
+    spline, spline_start = _joined(tables)
     n_species = len(bonds)
     columns = np.array([group[1:] for group in leaves.groups], dtype=np.int64).reshape(-1, 5)
     group_species = np.array([group[0] for group in leaves.groups], dtype=np.int64)
@@ -178,8 +195,8 @@ def species_tables(functions: list[Expanded], bonds: list[Bond], spline_step: fl
         return np.array(list(numbers), dtype=np.int64)
 
     return SpeciesTables(
-        spline=np.concatenate([table.ravel() for table in tables]),
-        spline_start=ints(np.cumsum([0, *(table.size for table in tables)])[:-1]),
+        spline=spline,
+        spline_start=ints(spline_start),
         rows=ints(table.shape[2] for table in tables),
         bins=ints(table.shape[0] - 1 for table in tables),
         cutoff=np.array([bond.cutoff for bond in bonds]),
@@ -208,6 +225,26 @@ def species_tables(functions: list[Expanded], bonds: list[Bond], spline_step: fl
     )
 
 
+_splines: dict[tuple[int, ...], tuple[Array, list[Array]]] = {}
+"""Last few results of `_joined` by the tables' identities, with the tables, so that these stay alive."""
+
+
+def _joined(tables: list[Array]) -> tuple[Array, list[int]]:
+    """All numbers of the tables in one array, and where each table begins.
+
+    Equal tables (`spline_table` returns the same object) are held once, also by unlike central species: what many
+    pairs of elements share stays in the processor's cache.
+    """
+    unique = {id(table): table for table in tables}
+    starts = dict(zip(unique, np.cumsum([0, *(table.size for table in unique.values())]).tolist(), strict=False))
+    if tuple(unique) not in _splines:
+        joined = np.concatenate([*(table.ravel() for table in unique.values()), np.zeros(PADDING)])
+        if len(_splines) >= 16:
+            del _splines[next(iter(_splines))]
+        _splines[tuple(unique)] = joined, list(unique.values())
+    return _splines[tuple(unique)][0], [starts[id(table)] for table in tables]
+
+
 def sorted_products(functions: list[Expanded], leaves: _Leaves) -> list[dict[tuple[int, ...], float]]:
     """Each function as {sorted leaves: coefficient}; a product and its conjugate (same real part) are one."""
     found = []
@@ -223,7 +260,10 @@ def sorted_products(functions: list[Expanded], leaves: _Leaves) -> list[dict[tup
 
 
 def node_coefficients(tables: SpeciesTables, coefficients: Array) -> Array:
-    """Coefficient of every value (leaf or node): the couplings contracted with the functions' coefficients."""
+    """Coefficients (values, P) of every leaf or node: the couplings times the functions' coefficients (F, P)."""
     size = len(tables.leaf_species) + len(tables.mirror) + len(tables.node_a)
-    per_term = np.repeat(coefficients, np.diff(tables.fun_start)) * tables.coupling
-    return np.bincount(tables.value, weights=per_term, minlength=size).astype(float)
+    found = np.empty((size, coefficients.shape[1]))
+    for p, column in enumerate(coefficients.T):
+        per_term = np.repeat(column, np.diff(tables.fun_start)) * tables.coupling
+        found[:, p] = np.bincount(tables.value, weights=per_term, minlength=size)
+    return found
