@@ -1,5 +1,5 @@
 """From a dataset to a potential."""
 
-from mlip_autopipec.training.linear_ace import train
+from mlip_autopipec.training.trainer import check_trainer, train
 
-__all__ = ["train"]
+__all__ = ["check_trainer", "train"]

@@ -1,21 +1,76 @@
-"""The interface of a trainer: frames in, files of a potential out."""
+"""What a trainer is, and the trainers there are, by the name in `training.trainer`."""
 
 from __future__ import annotations
 
+import importlib
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ase import Atoms
 
-from mlip_autopipec.config.full import Training
+from mlip_autopipec.config.full import TRAINER_GROUP, Training
+from mlip_autopipec.errors import ConfigError, nearest
+
+_BUILT_IN = {
+    "linear-ace": "mlip_autopipec.training.linear_ace",
+    "pacemaker": "mlip_autopipec.training.pacemaker",
+}
 
 
 class Trainer(Protocol):
-    """Anything that turns labelled frames into `.yaml`, `.yace`, `.asi` and a record of numbers and decisions."""
+    """A module or object that turns labelled frames into `.yaml`, `.yace`, `.asi` and a record.
 
-    def __call__(self, frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: Path) -> dict[str, Any]:
-        """Train and write; returns the record.
+    Other packages offer theirs as an entry point of the group `mlip_autopipec.trainers`, under the name that users
+    write in `training.trainer`. A function `check(settings)`, if there is one, is called before the first job of a run
+    and raises ConfigurationFault when a program that the trainer needs is missing.
+    """
+
+    def train(
+        self, frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: Path, **more: Any
+    ) -> dict[str, Any]:
+        """Train and write; returns the record of numbers and decisions.
 
         Raises:
             DataError: the frames cannot be trained on.
         """
+        ...
+
+
+def find_trainer(name: str) -> Trainer:
+    """The trainer of this name; ours come first, so that no package can replace them.
+
+    Raises:
+        ConfigError: there is none, or it cannot be imported.
+    """
+    if name in _BUILT_IN:
+        return cast(Trainer, importlib.import_module(_BUILT_IN[name]))
+    offered = entry_points(group=TRAINER_GROUP)
+    if name not in offered.names:
+        known = {*_BUILT_IN, *offered.names}
+        raise ConfigError(
+            "training.trainer", name, "no such trainer",
+            f"Known: {', '.join(sorted(known))}.{nearest(name, known)}",
+        )  # fmt: skip
+    try:
+        return cast(Trainer, offered[name].load())
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            "training.trainer", name, f"the package that offers it cannot be used ({error})", "Mend or remove it."
+        ) from None
+
+
+def check_trainer(settings: Training) -> None:
+    """Look for what the chosen trainer needs.
+
+    Raises:
+        ConfigError, ConfigurationFault: something is missing; with the remedy.
+    """
+    check = getattr(find_trainer(settings.trainer), "check", None)
+    if check is not None:
+        check(settings)
+
+
+def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: Path, **more: Any) -> dict[str, Any]:
+    """Train with the trainer that the settings name; see `Trainer.train`."""
+    return find_trainer(settings.trainer).train(frames, settings, yaml, yace, asi, **more)
