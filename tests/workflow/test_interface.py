@@ -130,3 +130,15 @@ def test_a_missing_pw_x_stops_the_run_before_the_first_job_with_one_message(tmp_
     assert "Install Quantum ESPRESSO" in done.stdout
     assert not list(tmp_path.glob("results/quickstart/labeled/*/*.json"))
     assert not list(tmp_path.glob("results/quickstart/explored/*"))
+
+
+@needs_pw
+def test_a_missing_pacemaker_stops_the_run_before_the_first_job_with_one_message(tmp_path):
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["training"] = {"trainer": "pacemaker", "pacemaker_command": "no-such-pacemaker"}
+    done = snakemake(tmp_path, written(tmp_path, **config), options=("--cores", "1"))
+    assert done.returncode == 1
+    assert done.stdout.count("training.pacemaker_command = 'no-such-pacemaker': no such program") == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert "envs/pacemaker.yaml" in done.stdout
+    assert not list(tmp_path.glob("results/quickstart/explored/*"))

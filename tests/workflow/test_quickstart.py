@@ -142,7 +142,7 @@ def test_the_same_command_again_does_nothing(finished):
 
 
 def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished, tmp_path):
-    config = yaml.safe_load(QUICKSTART.read_text()) | {"training": {"energy_weight": 20.0}}
+    config = yaml.safe_load(QUICKSTART.read_text()) | {"training": {"energy_weights": 20.0}}
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(config))
     plan = snakemake(finished.folder, changed, options=("--dry-run",))

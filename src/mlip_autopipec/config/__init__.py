@@ -1,8 +1,24 @@
 """From one line to a validated configuration. Loads neither torch nor numba nor scipy: a dry run must be quick."""
 
+from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.dump import inferred_summary, write_dump
-from mlip_autopipec.config.expand import Choice, expand
+from mlip_autopipec.config.expand import expand, expand_with_data
 from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.own_data import DATA_KEYS, DataConfig, DataTraining, decided
+from mlip_autopipec.config.own_data import files_of as own_data_files
 from mlip_autopipec.config.plan import walker_names
 
-__all__ = ["Choice", "Config", "expand", "inferred_summary", "walker_names", "write_dump"]
+__all__ = [
+    "DATA_KEYS",
+    "Choice",
+    "Config",
+    "DataConfig",
+    "DataTraining",
+    "decided",
+    "expand",
+    "expand_with_data",
+    "inferred_summary",
+    "own_data_files",
+    "walker_names",
+    "write_dump",
+]

@@ -8,11 +8,12 @@ from typing import Any
 import yaml
 
 from mlip_autopipec.artifacts import atomic_path, versions
-from mlip_autopipec.config.expand import Choice
+from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.own_data import DataConfig
 
 
-def as_yaml(config: Config, choices: dict[str, Choice]) -> str:
+def as_yaml(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
     """The configuration as YAML text with a comment on every value."""
     lines = [
         "# The whole configuration of this run; give this file as the config to run it again.",
@@ -35,13 +36,13 @@ def _line(key: str, value: Any, choice: Choice) -> str:
     return f"{key}: {text}  # {choice.by}{why}"
 
 
-def write_dump(path: str | os.PathLike[str], config: Config, choices: dict[str, Choice]) -> None:
+def write_dump(path: str | os.PathLike[str], config: Config | DataConfig, choices: dict[str, Choice]) -> None:
     """Write `exec_config_dump.yaml`, whole or not at all."""
     with atomic_path(path) as temporary:
         temporary.write_text(as_yaml(config, choices), encoding="utf-8")
 
 
-def inferred_summary(config: Config, choices: dict[str, Choice]) -> str:
+def inferred_summary(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
     """What was inferred, for the start of a run: a line per rule that decided something."""
     chosen = {key: choice for key, choice in choices.items() if choice.by not in ("user", "default")}
     width = max((len(key) for key in chosen), default=0)

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import ceil, pi
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic import ValidationError
 
-from mlip_autopipec.config import elements
-from mlip_autopipec.config.full import Config, Section
-from mlip_autopipec.config.minimal import UserConfig, explain
+from mlip_autopipec.artifacts import read_json
+from mlip_autopipec.config import elements, own_data
+from mlip_autopipec.config.choice import Choice, collect, nest
+from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.minimal import NEEDED, UserConfig, explain
 from mlip_autopipec.config.pseudopotentials import all_norm_conserving, choose, cutoffs_ry
 from mlip_autopipec.errors import ConfigError
 
 DEBIAN_PSEUDO_DIR = "/usr/share/espresso/pseudo"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A value and what chose it: 'user', 'default' or the name of a rule, with a sentence."""
-
-    value: Any
-    by: str
-    why: str = ""
 
 
 class Known:
@@ -214,14 +205,15 @@ def mesh_from_the_spacing(known: Known) -> tuple[list[int], str]:
     return mesh, f"2 pi / (edge x {spacing}/A), rounded up, for the unstrained cell"
 
 
-def expand(written: dict[str, Any]) -> tuple[Config, dict[str, Choice]]:
+def expand(written: dict[str, Any]) -> tuple[Config | own_data.DataConfig, dict[str, Choice]]:
     """Infer the whole configuration from what the user wrote.
 
     Args:
-        written: the user's config as nested dicts; only `composition` is needed.
+        written: the user's config as nested dicts; only `composition` is needed, or `training.dataset`.
 
     Returns:
-        The validated configuration and, by dotted key, what chose each value.
+        The validated configuration and, by dotted key, what chose each value. With `training.dataset` it is that of a
+        run that starts at training, and what depends on the data is still open.
 
     Raises:
         ConfigError: an unknown key, a wrong type, an impossible value, or a value that no rule can infer here.
@@ -230,22 +222,42 @@ def expand(written: dict[str, Any]) -> tuple[Config, dict[str, Choice]]:
         raise ConfigError("config", written, "not a mapping of keys", "Write for example 'composition: Si'.")
     if isinstance(written.get("composition"), bool):
         raise ConfigError("composition", written["composition"], "YAML reads this word as yes or no", "Quote it: 'NO'.")
-    if "composition" in written:
+    starts_from_data = own_data.is_meant(written)
+    if written.get("composition") is not None and not starts_from_data:
         _refuse_what_is_not_built(written["composition"])
     try:
         checked = UserConfig.model_validate(written).model_dump(by_alias=True, exclude_unset=True)
     except ValidationError as error:
         raise explain(error, UserConfig, written) from None
+    if starts_from_data:
+        return own_data.expand(checked)
+    if checked.get("composition") is None:
+        raise ConfigError("composition", None, "this key is needed", NEEDED)
+    own_data.refuse_unused_keys(checked)
 
     known = Known()
-    _collect(Config, "", checked, known)
+    collect(Config, "", checked, known.choices)
     missing = [key for key, choice in known.choices.items() if choice.by == "?"]
     _infer(missing, known)
-    nested = _nested({key: choice.value for key, choice in known.choices.items()})
+    nested = nest(known.choices)
     try:
         return Config.model_validate(nested), known.choices
     except ValidationError as error:
         raise explain(error, Config, nested) from None
+
+
+def expand_with_data(
+    written: dict[str, Any], records: list[str]
+) -> tuple[Config | own_data.DataConfig, dict[str, Choice]]:
+    """The same as `expand`, with what the user's data decided where there are such data.
+
+    Args:
+        records: the path of `dataset_gen0.json`, or nothing.
+    """
+    config, choices = expand(written)
+    if isinstance(config, own_data.DataConfig) and records:
+        return own_data.resolve(config, choices, read_json(records[0])["inferred"])
+    return config, choices
 
 
 def _refuse_what_is_not_built(composition: object) -> None:
@@ -264,22 +276,6 @@ def _refuse_what_is_not_built(composition: object) -> None:
         )  # fmt: skip
 
 
-def _collect(model: type[BaseModel], prefix: str, written: Any, known: Known) -> None:
-    """Take every leaf from the user or from its default; leave '?' where a rule must decide."""
-    written = written or {}
-    for name, field in model.model_fields.items():
-        key = field.alias or name
-        kind: Any = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            _collect(kind, f"{prefix}{key}.", written.get(key), known)
-        elif written.get(key) is not None:
-            known.choices[prefix + key] = Choice(written[key], "user")
-        elif field.default is not PydanticUndefined:
-            known.choices[prefix + key] = Choice(field.default, "default", field.description or "")
-        else:
-            known.choices[prefix + key] = Choice(None, "?")
-
-
 ORDER = (
     "run", "class", "structures.lattice", "structures.lattice_constant_angstrom", "structures.c_over_a",
     "structures.repeat",
@@ -294,14 +290,3 @@ def _infer(missing: list[str], known: Known) -> None:
     for key in ORDER:
         if key in missing:
             known.choices[key] = RULES[key](known)
-
-
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for key, value in flat.items():
-        *sections, leaf = key.split(".")
-        place = nested
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[leaf] = value
-    return nested

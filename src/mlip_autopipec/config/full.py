@@ -5,16 +5,21 @@ A field without a default is inferred by a rule of `expand.py`; the descriptions
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from importlib.metadata import entry_points
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from mlip_autopipec.config.elements import parse_composition
+from mlip_autopipec.errors import nearest
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def _apart(values: list[float]) -> list[float]:
@@ -23,6 +28,39 @@ def _apart(values: list[float]) -> list[float]:
     return values
 
 
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+FileName = Annotated[str, Field(min_length=1)]
+Files = Annotated[list[FileName], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+BUILT_IN_TRAINERS = ("linear-ace", "pacemaker")
+TRAINER_GROUP = "mlip_autopipec.trainers"  # entry points of other packages
+
+
+def _known_trainer(name: str) -> str:
+    known = {*BUILT_IN_TRAINERS, *entry_points(group=TRAINER_GROUP).names}
+    if name not in known:
+        raise ValueError(f"known trainers: {', '.join(sorted(known))}.{nearest(name, known)}")
+    return name
+
+
+def _alone(value: Any) -> Any:
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def _nested(ladder: list[list[int]]) -> list[list[int]]:
+    for before, after in pairwise(ladder):
+        if before == after or len(after) < len(before) or any(a < b for b, a in zip(before, after, strict=False)):
+            raise ValueError(f"{after} after {before}: write the smallest first, and none of its degrees larger")
+    return ladder
+
+
+AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
+Degrees = Annotated[list[Count], Field(min_length=2, max_length=4)]
+Tried = Annotated[list[Positive], Field(min_length=1), BeforeValidator(_alone)]
+Trainer = Annotated[str, AfterValidator(_known_trainer)]
 Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_apart)]
 
 
@@ -94,13 +132,9 @@ class Sampling(Section):
     soap_sigma_angstrom: Positive = Field(0.4, description="Width of SOAP's atomic Gaussians, A.")
 
 
-class ActiveLearning(Section):
-    """The loop: how many labels, when a frame is uncertain, when to end."""
+class Grades(Section):
+    """When the extrapolation grade says that a frame is uncertain, and when it says stop."""
 
-    labels_first: Count = Field(120, description="Labels of generation 0.")
-    labels_per_generation: Count = Field(40, description="Labels added by each later generation, at most.")
-    label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
-    generations_max: Count = Field(8, description="Number of generations at most.")
     gamma_select: Annotated[float, Field(ge=1)] = Field(
         5.0,
         description="A frame is uncertain above this extrapolation grade (1 is the edge of the training data; 5 and 25 "
@@ -111,9 +145,22 @@ class ActiveLearning(Section):
     )
 
     @model_validator(mode="after")
-    def _ordered(self) -> ActiveLearning:
+    def _grades_ordered(self) -> Self:
         if self.gamma_stop <= self.gamma_select:
             raise ValueError(f"gamma_stop ({self.gamma_stop}) must be above gamma_select ({self.gamma_select})")
+        return self
+
+
+class ActiveLearning(Grades):
+    """The loop: how many labels, when a frame is uncertain, when to end."""
+
+    labels_first: Count = Field(120, description="Labels of generation 0.")
+    labels_per_generation: Count = Field(40, description="Labels added by each later generation, at most.")
+    label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
+    generations_max: Count = Field(8, description="Number of generations at most.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ActiveLearning:
         if self.labels_first > self.label_budget:
             raise ValueError(f"labels_first ({self.labels_first}) must not be above label_budget ({self.label_budget})")
         return self
@@ -159,31 +206,139 @@ class Labelling(Section):
         return self.model_dump(include=set(names))
 
 
-class Training(Section):
+class OwnData(Section):
+    """Labelled data of the user's own: where they are, how they are named and what is refused."""
+
+    dataset: Files = Field(
+        [],
+        description="Labelled data of your own, a file or several (extended XYZ, ASE database, anything ASE reads; "
+        "* and ? are allowed): the workflow then starts at training and needs no composition. Relative to where "
+        "snakemake runs. See docs/own_data.md for this and the following keys.",
+    )
+    test_dataset: Files = Field([], description="Labelled data for the test set, never trained on.")
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.1, description="Part of the dataset held out as the test set when there is no test_dataset, in whole blocks."
+    )
+    energy_key: str = Field("", description="Name of the total energies (eV) in the files; '' looks for it.")
+    forces_key: str = Field("", description="Name of the forces (eV/A); '' looks for it.")
+    stress_key: str = Field(
+        "", description="Name of the stresses (eV/A^3, ASE's sign, 6 or 9 numbers); '' looks for it, none ignores all."
+    )
+    virial_key: str = Field(
+        "", description="Name of the virials (eV: minus stress times volume); '' looks for it, none ignores all."
+    )
+    reference_energies_ev: dict[str, FiniteFloat] = Field(
+        {},
+        description="Energies of isolated atoms by element, eV; those not given are taken from isolated atoms in the "
+        "data, or else estimated.",
+    )
+    maximum_force_ev_per_angstrom: Positive = Field(
+        50.0, description="A frame of your data with a larger force is quarantined, eV/A."
+    )
+    minimum_distance_fraction: Fraction = Field(
+        0.4, description="A frame of your data with a distance below this fraction of the radii's sum is quarantined."
+    )
+    check_consistency: bool = Field(
+        True,
+        description="Compare energies and stresses of your data with what a quick fit to the forces alone says: finds "
+        "two energy references, other units and wrong signs.",
+    )
+
+
+class Training(OwnData):
     """The interatomic potential."""
 
-    trainer: Literal["linear-ace"] = Field("linear-ace", description="Program that fits the potential.")
+    trainer: Trainer = Field(
+        "linear-ace",
+        description="What fits the potential: 'linear-ace', 'pacemaker' (a program with a licence of its own, see "
+        "docs/pacemaker.md), or a trainer that an installed package offers.",
+    )
     cutoff_angstrom: Positive = Field(description="Cutoff of the potential, A.")
-    degrees: list[Annotated[list[Count], Field(min_length=2, max_length=4)]] = Field(
-        [[8, 6, 4], [12, 8, 6], [14, 10, 8], [16, 12, 8], [18, 14, 10], [20, 16, 12], [25, 21, 17]],
+    degrees: Annotated[list[Degrees], Field(min_length=1), AfterValidator(_nested)] = Field(
+        [[8, 6, 4], [12, 8, 6], [14, 10, 8], [16, 12, 8], [18, 14, 10], [20, 16, 12], [22, 18, 14], [25, 21, 17]],
         description="Bases to choose from, smallest first: largest total degree of the two-, three-, ... body "
         "functions. One entry fixes the basis.",
     )
     environments_per_function: Positive = Field(
-        3.0, description="The largest basis is used that leaves so many atomic environments per function and element."
+        3.0,
+        description="Bases that leave fewer atomic environments per function and element are not used: gamma would "
+        "mean nothing.",
     )
-    energy_weight: Positive = Field(30.0, description="Weight of an energy (per atom^1/2) against a force, A.")
+    cutoff_factors: Tried = Field(
+        [1.0], description="Cutoffs to choose from, as multiples of cutoff_angstrom. One entry fixes it."
+    )
+    energy_weights: Tried = Field(
+        [10.0, 30.0],
+        description="Weights of an energy (per atom^1/2) against a force to choose from, A. One entry fixes it.",
+    )
+    prior_powers: Annotated[list[NotNegative], Field(min_length=1), BeforeValidator(_alone)] = Field(
+        [4.0],
+        description="Priors to choose from: coefficients are expected to fall as this power of the degree. One entry "
+        "fixes it.",
+    )
+    folds: Count = Field(
+        5,
+        description="Parts of the training data, of whole trajectories, that are held out in turn to choose basis, "
+        "cutoff, weight and prior. 1: the evidence chooses.",
+    )
+    potential: Literal["fast", "balanced", "accurate"] = Field(
+        "balanced",
+        description="Which member of the family is the potential: the lowest held-out error (accurate), or the "
+        "smallest basis that comes near it.",
+    )
+    balanced_error_ratio: AtLeastOne = Field(
+        1.15, description="The balanced potential: smallest basis with at most so many times the best held-out error."
+    )
+    fast_error_ratio: AtLeastOne = Field(
+        1.5, description="The fast potential: smallest basis with at most so many times the best held-out error."
+    )
     stress_weight: NotNegative = Field(1.0, description="Weight of a virial (per atom^1/2) against a force, A.")
-    baseline: Literal["zbl", "none"] = Field("zbl", description="Repulsion subtracted before and added after the fit.")
+    densities: Annotated[int, Field(ge=1, le=2)] = Field(
+        1,
+        description="Atomic densities: 1 (linear), or 2 with a Finnis-Sinclair square root of the second. linear-ace "
+        "keeps a second one only where it predicts held-out trajectories better, and has no posterior then.",
+    )
+    density_iterations: Count = Field(300, description="Iterations of linear-ace's fit of two densities, at most.")
+    baseline: Literal["zbl", "lennard-jones", "none"] = Field(
+        "zbl",
+        description="Repulsion subtracted before and added after the fit: screened nuclei (zbl), or Lennard-Jones cut "
+        "at its minimum (Weeks, Chandler, Andersen 1971).",
+    )
     zbl_inner_angstrom: Positive = Field(description="ZBL is whole below this distance, A.")
     zbl_outer_angstrom: Positive = Field(description="ZBL has ended at this distance, A.")
+    lj_sigma_angstrom: dict[str, Positive] = Field(
+        {},
+        description="Lennard-Jones sigma by element ('Si') or pair ('O-Si'), A. Not given: the repulsion ends at 0.72 "
+        "of the sum of covalent radii (Cordero 2008); pairs take the mean of their elements.",
+    )
+    lj_epsilon_ev: dict[str, Positive] = Field(
+        {},
+        description="Lennard-Jones epsilon by element or pair, eV. Not given: as strong as ZBL at 0.45 of the sum of "
+        "covalent radii; pairs take the geometric mean of their elements.",
+    )
+    committee: Annotated[int, Field(ge=0)] = Field(
+        8, description="Potentials drawn from the posterior of the last one, to tell errors of derived quantities."
+    )
+    pacemaker_command: str = Field(
+        "pacemaker",
+        description="How pacemaker is started: its path, or several words ('conda run -n NAME pacemaker'). The Python "
+        "of its environment is found beside it.",
+    )
+    pacemaker_ladder_step: Annotated[int, Field(ge=0)] = Field(
+        0, description="Functions added at a time, from the smallest of 'degrees' to the chosen one; 0: all at once."
+    )
+    pacemaker_maxiter: Count = Field(200, description="Iterations of pacemaker's optimiser (of each ladder step).")
+    pacemaker_max_seconds: Count = Field(
+        3600, description="Wall time of pacemaker, s; the potential it has by then is used."
+    )
 
     @model_validator(mode="after")
     def _zbl_inside(self) -> Training:
-        if not self.zbl_inner_angstrom < self.zbl_outer_angstrom < self.cutoff_angstrom:
+        shortest = self.cutoff_angstrom * min(self.cutoff_factors)
+        if not self.zbl_inner_angstrom < self.zbl_outer_angstrom < shortest:
             raise ValueError(
-                "zbl_inner_angstrom < zbl_outer_angstrom < cutoff_angstrom is needed, not "
-                f"{self.zbl_inner_angstrom}, {self.zbl_outer_angstrom}, {self.cutoff_angstrom}"
+                "zbl_inner_angstrom < zbl_outer_angstrom < cutoff_angstrom (times the smallest of cutoff_factors) is "
+                f"needed, not {self.zbl_inner_angstrom}, {self.zbl_outer_angstrom}, {shortest:g}"
             )
         return self
 
@@ -204,7 +359,14 @@ class Simulation(Section):
     )
 
 
-class Validation(Section):
+class ErrorLimits(Section):
+    """When the errors on the test set are small enough."""
+
+    energy_rmse_max_mev_per_atom: Positive = Field(5.0, description="Allowed energy error on the test set, meV/atom.")
+    force_rmse_max_mev_per_angstrom: Positive = Field(150.0, description="Allowed force error on the test set, meV/A.")
+
+
+class Validation(ErrorLimits):
     """Properties that a user checks first, and when they are good enough."""
 
     eos_points: Annotated[int, Field(ge=5)] = Field(9, description="Volumes of the equation of state.")
@@ -214,18 +376,14 @@ class Validation(Section):
         0.003, description="Allowed relative error of the lattice constant."
     )
     bulk_modulus_relative_max: Positive = Field(0.05, description="Allowed relative error of the bulk modulus.")
-    energy_rmse_max_mev_per_atom: Positive = Field(5.0, description="Allowed energy error on the test set, meV/atom.")
-    force_rmse_max_mev_per_angstrom: Positive = Field(150.0, description="Allowed force error on the test set, meV/A.")
 
 
 class Config(Section):
     """The whole configuration of one run."""
 
     composition: str = Field(description="Chemical formula: the one thing that must be given.")
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = Field(
-        description="Name of the run: everything is written to results/<run>/."
-    )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(1, description="Feeds every random choice.")
+    run: RunName = Field(description="Name of the run: everything is written to results/<run>/.")
+    seed: Seed = Field(1, description="Feeds every random choice.")
     material_class: list[Literal["metal", "covalent", "molecular", "noble"]] = Field(
         alias="class", description="What kind of material this is."
     )

@@ -1,4 +1,4 @@
-"""What a user may write: the full configuration with everything but the composition left optional."""
+"""What a user may write: the full configuration with everything left optional; a composition or a dataset is needed."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from mlip_autopipec.config.full import Config, Section
 from mlip_autopipec.errors import ConfigError, nearest
 
-REQUIRED = ("composition",)
+NEEDED = "Write for example 'composition: Si', or 'training: {dataset: my_data.extxyz}' to train on labels of your own."
+NEEDED_KEYS: list[Any] = [
+    {"required": ["composition"]},
+    {"required": ["training"], "properties": {"training": {"required": ["dataset"]}}},
+]  # for editors: one of the two
 
 
 def _partial(model: type[BaseModel]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         kind: Any = field.annotation
-        key = field.alias or name
         if isinstance(kind, type) and issubclass(kind, Section):
             fields[name] = (_partial(kind) | None, Field(None, description=kind.__doc__))
-        elif key in REQUIRED:
-            fields[name] = (kind, Field(description=field.description))
         else:
             constrained = Annotated[(kind, *field.metadata)] if field.metadata else kind
             fields[name] = (constrained | None, Field(None, alias=field.alias, description=field.description))
@@ -41,7 +42,7 @@ def explain(error: ValidationError, model: type[BaseModel], written: dict[str, A
             key, fault["input"], "unknown key", f"Known here: {', '.join(sorted(known))}.{nearest(path[-1], known)}"
         )
     if fault["type"] == "missing":
-        return ConfigError(key, None, "this key is needed", "Write for example 'composition: Si'.")
+        return ConfigError(key, None, "this key is needed", NEEDED)
     message = fault["msg"].removeprefix("Value error, ")
     return ConfigError(key, fault["input"], message, f"Expected: {_described(model, path)}")
 
