@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from mlip_autopipec.ace import read_asi, read_yaml
+from mlip_autopipec.ace.posterior import Posterior
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError, InputFileError
 from mlip_autopipec.frames import new_frame, set_label
@@ -23,7 +24,7 @@ SETTINGS = Training(
     zbl_inner_angstrom=1.5,
     zbl_outer_angstrom=2.6,
     degrees=[[6, 4], [10, 6, 5]],
-    energy_weight=10.0,
+    energy_weights=[10.0],
 )
 
 
@@ -178,3 +179,48 @@ def test_evaluation_reports_each_frame_and_type(trained, labelled):
 def test_argon_toy_is_what_it_says():
     dimer = Atoms("Ar2", positions=[[0, 0, 0], [3.4 * 2 ** (1 / 6), 0, 0]], calculator=argon_calculator())
     assert dimer.get_potential_energy() == pytest.approx(-0.0104, rel=0.02)
+
+
+def test_appended_labels_give_the_potential_that_all_labels_give(labelled, tmp_path):
+    settings = SETTINGS.model_copy(update={"energy_weights": [3.0, 10.0], "prior_powers": [2.0, 4.0]})
+
+    def paths(name):
+        return [tmp_path / f"{name}.{kind}" for kind in ("yaml", "yace", "asi")]
+
+    first, second = tmp_path / "factor_gen0.npz", tmp_path / "factor_gen1.npz"
+    train([isolated(), *labelled[:30]], settings, *paths("gen0"), factor=first)
+    kept = first.read_bytes()
+    posterior = tmp_path / "posterior.npz"
+    appended = train(
+        [isolated(), *labelled], settings, *paths("a"), previous=first, factor=second, posterior=posterior
+    )
+    rebuilt = train([isolated(), *labelled], settings, *paths("b"), previous=tmp_path / "gone.npz")
+    assert (appended["factor"]["frames_kept"], appended["factor"]["frames_appended"]) == (30, 10)
+    assert (rebuilt["factor"]["frames_kept"], rebuilt["factor"]["frames_appended"]) == (0, 40)
+    assert rebuilt["factor"]["rebuilt_because"] and not appended["factor"]["rebuilt_because"]
+    one, other = (read_yaml(paths(name)[0]) for name in "ab")
+    assert one.basis == other.basis
+    np.testing.assert_allclose(one.coefficients, other.coefficients, rtol=1e-8)
+    assert appended["why"] == rebuilt["why"]
+    assert appended["search"]["roles"]["fast"]["degrees"] == rebuilt["search"]["roles"]["fast"]["degrees"]
+    assert first.read_bytes() == kept and second.is_file()
+    Posterior.load(posterior).check_belongs(one)
+
+
+@pytest.mark.parametrize("change", [{"folds": 4}, {"cutoff_factors": [0.9]}, {"degrees": [[6, 4], [9, 6, 5]]}, None])
+def test_a_factor_of_other_settings_or_labels_is_made_anew_and_the_reason_is_said(labelled, tmp_path, change):
+    paths = [tmp_path / f"p.{kind}" for kind in ("yaml", "yace", "asi")]
+    factor = tmp_path / "factor.npz"
+    train([isolated(), *labelled], SETTINGS, *paths, factor=factor)
+    settings = SETTINGS.model_copy(update=change or {})
+    frames = labelled if change else _shifted(labelled, 0.1)
+    record = train([isolated(), *frames], settings, *paths, previous=factor)
+    assert record["factor"]["frames_kept"] == 0
+    assert record["factor"]["rebuilt_because"]
+
+
+def test_a_damaged_factor_is_no_obstacle(labelled, tmp_path):
+    paths = [tmp_path / f"p.{kind}" for kind in ("yaml", "yace", "asi")]
+    (tmp_path / "factor.npz").write_bytes(b"not a zip file")
+    record = train([isolated(), *labelled], SETTINGS, *paths, previous=tmp_path / "factor.npz")
+    assert "not the factor" in record["factor"]["rebuilt_because"]

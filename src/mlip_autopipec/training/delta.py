@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ENERGY, FORCES, ISOLATED_ATOM, STRESS
-from mlip_autopipec.repulsion import ZBL
+from mlip_autopipec.repulsion import Repulsion
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,14 @@ class Target:
     strain_derivative_ev: np.ndarray | None
 
 
-def isolated_atom_energies(frames: list[Atoms]) -> tuple[dict[str, float], list[str]]:
+def isolated_atom_energies(
+    frames: list[Atoms], given_ev: Mapping[str, float] = MappingProxyType({})
+) -> tuple[dict[str, float], list[str]]:
     """Energies of isolated atoms in eV by element, and warnings.
 
-    An element without a labelled atom gets the mean energy per atom of all frames, and a warning: cohesive energies
-    and dissociation are then meaningless, everything else is not touched.
+    Energies that are given go before those in the data. An element without a labelled atom gets the mean energy per
+    atom of all frames, and a warning: cohesive energies and dissociation are then meaningless, everything else is not
+    touched.
 
     Raises:
         DataError: there is no labelled frame at all.
@@ -41,7 +46,7 @@ def isolated_atom_energies(frames: list[Atoms]) -> tuple[dict[str, float], list[
         frame.get_chemical_symbols()[0]: float(frame.info[ENERGY])
         for frame in labelled
         if frame.info.get("config_type") == ISOLATED_ATOM
-    }
+    } | {symbol: float(energy) for symbol, energy in given_ev.items()}
     warnings = []
     for symbol in sorted({s for frame in condensed for s in frame.get_chemical_symbols()} - set(found)):
         found[symbol] = float(np.mean([frame.info[ENERGY] / len(frame) for frame in condensed]))
@@ -52,7 +57,7 @@ def isolated_atom_energies(frames: list[Atoms]) -> tuple[dict[str, float], list[
     return found, warnings
 
 
-def subtract(frames: list[Atoms], references_ev: dict[str, float], baseline: ZBL | None) -> list[Target]:
+def subtract(frames: list[Atoms], references_ev: dict[str, float], baseline: Repulsion | None) -> list[Target]:
     """Labels minus isolated atoms minus baseline, for all frames but the isolated atoms.
 
     Raises:

@@ -1,139 +1,231 @@
-"""Our trainer: a linear ACE by regularised least squares, with its active set."""
+"""Our trainer: a linear ACE by regularised least squares, its hyperparameters searched, with active set and posterior."""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from mlip_autopipec.ace import (
-    ACEPotential,
-    Basis,
-    BasisSpec,
-    DesignRows,
-    Factor,
-    build_basis,
-    design_rows,
-    write_asi,
-    write_yace,
-    write_yaml,
-)
-from mlip_autopipec.ace.active_set import select
+from mlip_autopipec.ace import ACEPotential, active_sets, evaluate, write_asi, write_yace, write_yaml
+from mlip_autopipec.ace.posterior import Posterior
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.full import Training
-from mlip_autopipec.errors import DataError
+from mlip_autopipec.dimers import attraction_below, dimer, shortest_distances
+from mlip_autopipec.errors import InputFileError
+from mlip_autopipec.frames import ISOLATED_ATOM
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA, by_type, compare, summarise
 from mlip_autopipec.potential import load_potential, metadata
-from mlip_autopipec.repulsion import ZBL
+from mlip_autopipec.repulsion import Repulsion, chosen_baseline
+from mlip_autopipec.training.core import cores_of, with_repulsive_pairs
 from mlip_autopipec.training.delta import Target, isolated_atom_energies, subtract
+from mlip_autopipec.training.pressed import pressed_cores
+from mlip_autopipec.training.search import STORED, allowed_bases, cutoffs, search
+from mlip_autopipec.training.triangles import Choice, Fit, Triangles
+from mlip_autopipec.training.two_densities import EMBEDDING, refine
 
 
-def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: Path) -> dict[str, Any]:
-    """Fit energies, forces and stresses together and write the three files of the potential.
+def train(
+    frames: list[Atoms],
+    settings: Training,
+    yaml: Path,
+    yace: Path,
+    asi: Path,
+    *,
+    factor: Path | None = None,
+    previous: Path | None = None,
+    posterior: Path | None = None,
+) -> dict[str, Any]:
+    """Fit energies, forces and stresses together and write the files of the potential.
 
     Rows are weighted: energy_weight / sqrt(N) for the total energy, 1 for a force component, stress_weight / sqrt(N)
     for dE/dstrain. The prior damps functions of high degree, its strength is chosen by the evidence
-    (MacKay 1992; van der Oord et al., npj Comput. Mater. 9, 168, 2023).
+    (MacKay 1992; van der Oord et al., npj Comput. Mater. 9, 168, 2023). Basis, cutoff, energy weight and prior are
+    chosen by the errors on held-out trajectories (`search`).
 
     Args:
         frames: labelled frames, isolated atoms among them.
         settings: the config's section `training`.
         yaml, yace, asi: where the potential is written.
+        factor: where the triangles are written, for the next generation, the family and the uncertainty.
+        previous: triangles of an earlier training; labels that it has cost nothing. The result is the same without.
+        posterior: where the posterior of the coefficients is written.
 
     Returns:
-        The record: basis, weights, regularisation, errors on the training data, warnings.
+        The record: basis, weights, regularisation, what was searched and why it was chosen, errors on the training
+        data, warnings.
 
     Raises:
         DataError: a label is not a number, or there are too few atoms for the smallest basis.
     """
-    references, warnings = isolated_atom_energies(frames)
-    baseline = ZBL(settings.zbl_inner_angstrom, settings.zbl_outer_angstrom) if settings.baseline == "zbl" else None
+    start = time.process_time()
+    references, warnings = isolated_atom_energies(frames, settings.reference_energies_ev)
+    atoms = count_atoms(frames, references)
+    baseline = chosen_baseline(settings, sorted(atoms))
     targets = subtract(frames, references, baseline)
-    basis, degrees = choose_basis(targets, settings)
-
-    factor = Factor(basis.number_of_functions + 1)  # the last column is the offset of the stresses
-    environments: dict[str, list[np.ndarray]] = {symbol: [] for symbol in basis.elements}
-    for target in targets:
-        rows = design_rows(basis, target.frame)
-        factor.append(*weighted(rows, target, settings))
-        symbols = np.array(target.frame.get_chemical_symbols())
-        for mu, symbol in enumerate(basis.elements):
-            environments[symbol].append(rows.per_atom[symbols == symbol][:, basis.columns(mu)])
-    solution = factor.solve(np.append(basis.smoothness, 1.0))
-    coefficients, offset_ev_per_angstrom3 = solution.coefficients[:-1], float(solution.coefficients[-1])
-
-    potential = ACEPotential(basis, coefficients, metadata(references, baseline, trainer="mlip-autopipec"))
-    active = {symbol: select(np.concatenate(rows), symbol) for symbol, rows in environments.items()}
-    with atomic_path(yaml) as y, atomic_path(yace) as c, atomic_path(asi) as a:
-        write_yaml(y, potential)
-        write_yace(c, potential)
-        write_asi(a, {symbol: one.inverse for symbol, one in active.items()})
-
+    triangles, gathered = gather(targets, settings, atoms, previous)
+    found = search(triangles, atoms, settings)
+    triangles.choice = found.roles[settings.potential].choice
+    solved = time.process_time()
+    fit, core = repulsive_fit(triangles, triangles.choice, targets, baseline)
+    potential = ACEPotential(fit.basis, fit.coefficients, metadata(references, baseline, trainer="mlip-autopipec"))
+    second: dict[str, Any] = {}
+    if settings.densities == 2:
+        potential, second = second_density(potential, triangles, fit, targets, baseline, core, settings)
+    more = write_potential(potential, targets, yaml, yace, asi)
+    if posterior is not None:
+        Posterior.of_fit(fit.solution, fit.basis.number_of_functions, fit.choice.energy_weight).save(posterior)
+    if factor is not None:
+        triangles.save(factor)
+    written = time.process_time()
     compared = compare([t.frame for t in targets], load_potential(yaml))
     return {
         "trainer": settings.trainer,
-        "functions": basis.number_of_functions,
-        "degrees": list(degrees),
-        "cutoff_angstrom": settings.cutoff_angstrom,
+        "role": settings.potential,
+        "why": found.why[settings.potential],
+        "functions": fit.basis.number_of_functions,
+        "degrees": list(fit.choice.degrees),
+        "cutoff_angstrom": fit.choice.cutoff_angstrom,
         "environments": sum(len(t.frame) for t in targets),
         "frames": len(targets),
-        "directions_without_data": {symbol: one.virtual for symbol, one in active.items()},
+        **more,
         "reference_energies_ev": references,
-        "ridge": solution.ridge,
-        "log_evidence": solution.log_evidence,
-        "stress_offset_gpa": offset_ev_per_angstrom3 * EV_PER_ANGSTROM3_IN_GPA,
-        "energy_weight": settings.energy_weight,
-        "stress_weight": settings.stress_weight,
-        "train": summarise(compared) | {"functions": basis.number_of_functions},
+        "ridge": fit.solution.ridge,
+        "log_evidence": fit.log_evidence,
+        "noise_ev_per_angstrom": fit.solution.noise,
+        "stress_offset_gpa": fit.stress_offset * EV_PER_ANGSTROM3_IN_GPA,
+        "energy_weight": fit.choice.energy_weight,
+        "stress_weight": fit.choice.stress_weight,
+        "prior_power": fit.choice.prior_power,
+        "repulsion_of_pairs": core,
+        "second_density": second,
+        "search": found.record(),
+        "factor": gathered,
+        "train": summarise(compared) | {"functions": fit.basis.number_of_functions},
         "train_by_type": by_type(compared),
+        "cpu_seconds": {
+            "rows": gathered["cpu_seconds"],
+            "search": sum(point.cpu_seconds for point in found.points),
+            "fit_and_files": written - solved,
+            "all_but_errors": written - start,
+        },
         "warnings": warnings,
     }
 
 
-def choose_basis(targets: list[Target], settings: Training) -> tuple[Basis, list[int]]:
-    """The largest basis that leaves `environments_per_function` atoms per function of every element.
+def count_atoms(frames: Sequence[Atoms], references_ev: dict[str, float]) -> dict[str, int]:
+    """Number of atoms by element in the frames that are fitted; elements in alphabetical order."""
+    counts = Counter(s for frame in frames if not _isolated(frame) for s in frame.symbols)
+    return {symbol: counts[symbol] for symbol in sorted(references_ev) if counts[symbol]}
 
-    gamma means something only with many more environments than functions, so the basis grows with the data. A single
-    entry in `degrees` is taken as it is.
 
-    Raises:
-        DataError: even the smallest basis has more functions than atoms.
+def gather(
+    targets: Sequence[Target], settings: Training, atoms: dict[str, int], previous: Path | None
+) -> tuple[Triangles, dict[str, Any]]:
+    """The triangles of all targets: appended to those of `previous` where that is possible, else made anew.
+
+    Returns:
+        The triangles, and a record: how many frames were appended to how many, or why all rows were made anew.
     """
-    symbols = [s for target in targets for s in target.frame.get_chemical_symbols()]
-    counts = {symbol: symbols.count(symbol) for symbol in sorted(set(symbols))}
-    chosen: tuple[Basis, list[int]] | None = None
-    for degrees in settings.degrees:
-        basis = build_basis(BasisSpec(tuple(counts), settings.cutoff_angstrom, tuple(degrees)))
-        ratio = min(counts[s] / basis.counts[mu] for mu, s in enumerate(basis.elements))
-        if ratio < (settings.environments_per_function if chosen else 1.0):
-            break
-        chosen = basis, degrees
-    if chosen is None:
-        smallest = settings.degrees[0]
-        raise DataError(
-            f"{counts} atoms in {len(targets)} labelled frames are too few for the smallest basis "
-            f"training.degrees[0] = {smallest}. Label more frames or write a smaller basis"
-        )
-    return chosen
+    start = time.process_time()
+    ladder, _ = allowed_bases(atoms, settings)
+    stored, _ = allowed_bases(atoms, settings, STORED)
+    triangles, reason = None, "there is no earlier factor"
+    if previous is not None and previous.is_file():
+        try:
+            triangles = Triangles.load(previous)
+        except InputFileError as error:
+            reason = error.problem
+        else:
+            reason = _difference(triangles, settings, atoms, ladder) or triangles.obstacle(targets)
+    if triangles is None or reason:
+        triangles = Triangles.empty(list(atoms), cutoffs(settings), stored, settings.folds)
+    kept = len(triangles.uids)
+    appended = triangles.append(targets)
+    return triangles, {
+        "frames_kept": kept,
+        "frames_appended": appended,
+        "rebuilt_because": reason,
+        "folds": {fold: triangles.frames_in(fold) for fold in triangles.folds},
+        "cpu_seconds": time.process_time() - start,
+    }
 
 
-def weighted(rows: DesignRows, target: Target, settings: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (M, functions + 1) and right-hand side (M,) of one frame, weighted.
+def _difference(old: Triangles, settings: Training, atoms: dict[str, int], ladder: list[tuple[int, ...]]) -> str:
+    """Why triangles of other settings cannot be used, in words; '' if they can."""
+    layout = next(iter(old.layouts.values()))
+    if layout.elements != tuple(atoms):
+        return f"its elements are {', '.join(layout.elements)}"
+    if list(old.layouts) != cutoffs(settings):
+        return f"its cutoffs are {list(old.layouts)} A"
+    if old.folds_asked != settings.folds:
+        return f"it has {old.folds_asked} folds"
+    if list(old.ladder) != [tuple(d) for d in settings.degrees][: len(old.ladder)]:
+        return "its bases are others"
+    if len(old.ladder) < len(ladder):
+        return "the data have grown enough for a larger basis"
+    return ""
 
-    The last column is an isotropic offset of all stresses (eV/A^3). A plane-wave basis that is not complete makes
-    stresses that are not the derivative of the energies (Pulay stress; Froyen and Cohen, J. Phys. C 19, 2623, 1986):
-    the offset is learnt with the potential instead of bending its equation of state.
+
+def repulsive_fit(
+    triangles: Triangles, choice: Choice, targets: Sequence[Target], baseline: Repulsion | None
+) -> tuple[Fit, dict[str, Any]]:
+    """The fit of a choice to all labels, in which every pair repels below the data; and what that took."""
+    basis, frames = triangles.basis(choice), [t.frame for t in targets]
+    shortest = shortest_distances(frames, basis.cutoff)
+    pressed = pressed_cores(basis, baseline, shortest, frames)
+    return with_repulsive_pairs(lambda rows: triangles.solve(choice, more=rows), basis, baseline, shortest, pressed)
+
+
+def second_density(
+    linear: ACEPotential,
+    triangles: Triangles,
+    fit: Fit,
+    targets: Sequence[Target],
+    baseline: Repulsion | None,
+    repulsion: dict[str, Any],
+    settings: Training,
+) -> tuple[ACEPotential, dict[str, Any]]:
+    """The potential with two densities where that is better and as repulsive, else the linear one; and the record.
+
+    Args:
+        fit, repulsion: the linear fit and what `repulsive_fit` said of it.
     """
-    per_atom = 1.0 / np.sqrt(len(target.frame))
-    energy = settings.energy_weight * per_atom
-    blocks = [energy * rows.energy[None, :], rows.forces]
-    values = [np.array([energy * target.energy_ev]), target.forces.ravel()]
-    offset = [np.zeros(1 + target.forces.size)]
-    if target.strain_derivative_ev is not None and settings.stress_weight > 0:
-        stress = settings.stress_weight * per_atom
-        blocks.append(stress * rows.strain)
-        values.append(stress * target.strain_derivative_ev)
-        offset.append(stress * target.frame.get_volume() * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
-    return np.column_stack([np.vstack(blocks), np.concatenate(offset)]), np.concatenate(values)
+    cores = cores_of(fit.basis, baseline, {name: one["shortest_distance_angstrom"] for name, one in repulsion.items()})
+    pairs = [
+        virtual
+        for name, core in cores.items()
+        for virtual in core.virtual_forces(fit.solution.noise, repulsion[name]["assumed_relative_error"] or 1.0)
+    ]
+    coefficients, record = refine(targets, triangles, fit, settings.density_iterations, pairs)
+    if coefficients is None:
+        return linear, record
+    better = replace(linear, coefficients=coefficients, embeddings=(EMBEDDING,) * len(linear.elements))
+    for name, core in cores.items():
+        forces = np.array([evaluate(better, dimer(*core.pair, r)).forces[1, 0] for r in core.distances_angstrom])
+        at = attraction_below(core.distances_angstrom, forces + core.baseline, core.below_angstrom)
+        if at is not None and repulsion[name]["attracts_at_angstrom"] is None:
+            reason = f"with two densities {name} attracts at {at:.2f} A, below all data: the linear fit is kept"
+            return linear, record | {"kept": False, "reason": reason}
+    return better, record
+
+
+def write_potential(
+    potential: ACEPotential, targets: Sequence[Target], yaml: Path, yace: Path, asi: Path
+) -> dict[str, Any]:
+    """Write the three files of a potential; returns what the active set says for the record."""
+    active = active_sets(potential.basis, [t.frame for t in targets])
+    with atomic_path(yaml) as y, atomic_path(yace) as c, atomic_path(asi) as a:
+        write_yaml(y, potential)
+        write_yace(c, potential)
+        write_asi(a, {symbol: one.inverse for symbol, one in active.items()})
+    return {"directions_without_data": {symbol: one.virtual for symbol, one in active.items()}}
+
+
+def _isolated(frame: Atoms) -> bool:
+    return bool(frame.info.get("config_type") == ISOLATED_ATOM)

@@ -9,9 +9,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mlip_autopipec.config.full import Validation
+from mlip_autopipec.config.full import ErrorLimits, Validation
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ENERGY, ISOLATED_ATOM
+from mlip_autopipec.validation.dimer import dimer_checks, dimer_failures
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
 
@@ -22,14 +23,16 @@ def validate(
     evaluation: dict[str, Any],
     settings: Validation,
     lattice_constant_angstrom: float,
+    dimers: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Equation of state against DFT on the same cells, elastic constants, test errors: the verdict.
+    """Equation of state against DFT on the same cells, elastic constants, test errors, pairs alone: the verdict.
 
     Args:
         cells: DFT-labelled cells of the equation of state, scaled from one crystal.
         calculator: the potential.
         evaluation: `evaluation/gen{N}.json` of the potential.
         lattice_constant_angstrom: lattice constant of the crystal that the cells were scaled from.
+        dimers: `validation/dimer.json`.
 
     Returns:
         Three records for JSON: equation of state, elastic constants, and the verdict with ``passed``, ``checks`` and
@@ -68,7 +71,29 @@ def validate(
             failures.append(f"the elastic constants could not be computed ({error})")
     checks |= _test_checks(evaluation["test"], settings)
     failures += [_sentence(one) for one in checks.values() if not one["passed"]]
-    return eos, constants, {"passed": not failures, "checks": checks, "failures": failures}
+    return eos, constants, _verdict(checks, failures, dimers)
+
+
+def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dict[str, Any] | None) -> dict[str, Any]:
+    if dimers is not None:
+        checks = checks | dimer_checks(dimers)
+        failures = failures + dimer_failures(dimers)
+    return {"passed": not failures, "checks": checks, "failures": failures}
+
+
+def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The verdict where there is no DFT to compare properties with: errors on the test set, pairs alone.
+
+    Args:
+        evaluation: `evaluation/gen{N}.json` of the potential.
+        dimers: `validation/dimer.json`.
+
+    Returns:
+        ``passed``, ``checks`` and ``failures`` in words, as in the verdict of `validate`.
+    """
+    checks = _test_checks(evaluation["test"], limits)
+    failures = [_sentence(one) for one in checks.values() if not one["passed"]]
+    return _verdict(checks, failures, dimers)
 
 
 def _equations_of_state(
@@ -100,7 +125,7 @@ def _equations_of_state(
     return eos
 
 
-def _test_checks(test: dict[str, Any], settings: Validation) -> dict[str, dict[str, Any]]:
+def _test_checks(test: dict[str, Any], settings: ErrorLimits) -> dict[str, dict[str, Any]]:
     limits = {
         "test_energy_rmse": (
             "test energy RMSE, meV/atom",
