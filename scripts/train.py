@@ -5,12 +5,16 @@ from mlip_autopipec.console import job
 with job(snakemake.log[0]):
     from pathlib import Path
 
-    from mlip_autopipec.artifacts import write_record
+    from mlip_autopipec.artifacts import read_json, write_record
+    from mlip_autopipec.config import decided
     from mlip_autopipec.config.full import Training
     from mlip_autopipec.frames import read_frames
     from mlip_autopipec.training import train
 
-    o = snakemake.output
-    settings = Training(**snakemake.params.settings)
-    record = train(read_frames(snakemake.input[0]), settings, Path(o.yaml), Path(o.yace), Path(o.asi))
-    write_record(o.record, record, list(snakemake.input), training=settings)
+    i, o, p = snakemake.input, snakemake.output, snakemake.params
+    settings = Training(**decided(p.settings, read_json(i.record)))
+    more = {name: Path(o[name]) for name in ("factor", "posterior") if name in o.keys()}
+    if p.previous:
+        more["previous"] = Path(p.previous)
+    record = train(read_frames(i.dataset), settings, Path(o.yaml), Path(o.yace), Path(o.asi), **more)
+    write_record(o.record, record, [*i, *([p.previous] if p.previous else [])], training=settings)

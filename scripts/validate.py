@@ -16,7 +16,8 @@ with job(snakemake.log[0]):
         read_json(i.evaluation[0]),
         Validation(**p.settings),
         p.lattice_constant_angstrom,
+        read_json(i.dimer),
     )
     write_json(o.eos, eos)
     write_json(o.elastic, elastic)
-    write_record(o.verdict, verdict, [i.cells, i.potential[0], i.evaluation[0]], validation=p.settings)
+    write_record(o.verdict, verdict, [i.cells, i.potential[0], i.evaluation[0], i.dimer], validation=p.settings)

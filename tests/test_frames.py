@@ -126,3 +126,11 @@ def test_provenance_names_versions_parents_and_parameters(tmp_path):
     assert said["made_with"] == {"seed": 3}
     assert said["versions"]["ase"]
     assert said["parents"][str(tmp_path / "parent")].startswith("2d711642")  # sha256 of "x"
+
+
+def test_a_frame_without_a_parent_keeps_its_origin_through_a_file(tmp_path):
+    frame = new_frame(bulk("Si"), origin="rattle amplitude=0.1 seed=3", config_type="rattle")
+    write_frames(tmp_path / "one.extxyz", [frame])
+    again = read_frames(tmp_path / "one.extxyz")[0]
+    assert again.info["origin"] == "rattle amplitude=0.1 seed=3"
+    assert again.info["parent"] == ""

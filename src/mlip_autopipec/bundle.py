@@ -10,15 +10,14 @@ from typing import Any
 
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import atomic_numbers
 from ase.db import connect
 from ase.io import write
 
 from mlip_autopipec.ace import read_yaml
 from mlip_autopipec.artifacts import read_json, sha256, versions, write_json
 from mlip_autopipec.frames import ENERGY, FORCES, ISOLATED_ATOM, STRESS, read_frames
-from mlip_autopipec.potential import zbl_of
-from mlip_autopipec.repulsion import ZBL
+from mlip_autopipec.potential import baseline_of
+from mlip_autopipec.repulsion import Repulsion, lammps_pair_lines
 
 MINIMUM_EDGE_ANGSTROM = 16.0  # of the LAMMPS example: some three cutoffs, and quick to run
 
@@ -27,7 +26,8 @@ def write_bundle(files: dict[str, Any], folder: str | os.PathLike[str]) -> None:
     """Gather the bundle; the folder appears whole or not at all.
 
     Args:
-        files: `potential` (yaml, yace, asi), `data` (dataset, quarantine), `test`, `summary`, `report`, `dump`.
+        files: `potential` (yaml, yace, asi), `data` (dataset, quarantine), `test`, `summary`, `report`, `dump`; where
+            there are: `posterior` and `committee` (files of its members).
         folder: where the bundle goes; an older one is replaced.
     """
     target = Path(folder)
@@ -45,6 +45,11 @@ def _fill(files: dict[str, Any], folder: Path) -> None:
     yaml, yace, asi = files["potential"]
     for source, name in ((yaml, "potential.yaml"), (yace, "potential.yace"), (asi, "potential.asi")):
         shutil.copyfile(source, folder / name)
+    if "posterior" in files:
+        shutil.copyfile(files["posterior"], folder / "potential_posterior.npz")
+        (folder / "committee").mkdir()
+        for member in files["committee"]:
+            shutil.copyfile(member, folder / "committee" / Path(member).name)
     for key, name in (("dump", "config.yaml"), ("report", "report.html"), ("summary", "summary.json")):
         shutil.copyfile(files[key], folder / name)
     frames = {
@@ -57,8 +62,10 @@ def _fill(files: dict[str, Any], folder: Path) -> None:
     write_database(folder / "dataset.db", frames)
     write_lammps_example(folder, frames["train"], Path(yaml))
     write_json(folder / "versions.json", versions())
-    (folder / "README.txt").write_text(_readme(read_json(files["summary"])), encoding="utf-8")
-    sums = [f"{sha256(path)}  {path.name}" for path in sorted(folder.iterdir())]
+    readme = _readme(read_json(files["summary"]), read_yaml(yaml).metadata, "posterior" in files)
+    (folder / "README.txt").write_text(readme, encoding="utf-8")
+    whole = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [f"{sha256(path)}  {path.relative_to(folder)}" for path in whole]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n", encoding="utf-8")
 
 
@@ -94,35 +101,23 @@ def write_lammps_example(folder: Path, frames: list[Atoms], yaml: Path) -> None:
     potential = read_yaml(yaml)
     condensed = [f for f in frames if f.info["config_type"] != ISOLATED_ATOM]
     start = min(condensed, key=lambda f: f.info[ENERGY] / len(f))
+    if not start.pbc.all():  # LAMMPS needs a box
+        start = start.copy()
+        start.center(vacuum=MINIMUM_EDGE_ANGSTROM / 2, axis=[k for k in range(3) if not start.pbc[k]])
+        start.pbc = True
     repeats = [max(1, round(MINIMUM_EDGE_ANGSTROM / length)) for length in start.cell.lengths()]
     elements = list(potential.elements)
     write(folder / "start.data", start.repeat(repeats), format="lammps-data", specorder=elements, masses=True)
-    (folder / "in.lammps").write_text(lammps_input(elements, zbl_of(potential.metadata)), encoding="utf-8")
+    (folder / "in.lammps").write_text(lammps_input(elements, baseline_of(potential.metadata)), encoding="utf-8")
 
 
-def lammps_input(elements: list[str], zbl: ZBL | None) -> str:
+def lammps_input(elements: list[str], baseline: Repulsion | None) -> str:
     """A LAMMPS input for `potential.yaml` and `potential.asi`, with the same repulsion as in the fit."""
-    symbols = " ".join(elements)
-    if zbl is None:
-        pair = [
-            "pair_style      pace/extrapolation",
-            f"pair_coeff      * * potential.yaml potential.asi {symbols}",
-        ]
-    else:
-        pair = [
-            f"pair_style      hybrid/overlay pace/extrapolation zbl {zbl.inner_angstrom} {zbl.outer_angstrom}",
-            f"pair_coeff      * * pace/extrapolation potential.yaml potential.asi {symbols}",
-        ]
-        numbers = [atomic_numbers[symbol] for symbol in elements]
-        pair += [
-            f"pair_coeff      {i + 1} {j + 1} zbl {numbers[i]} {numbers[j]}"
-            for i in range(len(elements))
-            for j in range(i, len(elements))
-        ]
+    pair = lammps_pair_lines(elements, baseline, "pace/extrapolation", "potential.yaml potential.asi")
     return "\n".join(
         [
             "# Molecular dynamics with the ACE potential of this bundle. Needs LAMMPS with the package ML-PACE.",
-            "# Energies are relative to isolated atoms. The repulsive part (zbl) belongs to the potential: keep it.",
+            "# Energies are relative to isolated atoms. Keep all pair lines: zbl or lj/cut belong to the potential.",
             "units           metal",
             "atom_style      atomic",
             "newton          on",
@@ -146,7 +141,26 @@ def lammps_input(elements: list[str], zbl: ZBL | None) -> str:
     )
 
 
-def _readme(summary: dict[str, Any]) -> str:
+def licence_note(said: dict[str, str]) -> str:
+    """What a user of a potential must know of the licence of the program that fitted it, from the file's metadata."""
+    if said.get("trainer") != "pacemaker":
+        return ""
+    return f"""
+Fitted with pacemaker {said.get("pacemaker_version", "")} (python-ace). Its licence, the Academic Software License,
+is for academic, non-commercial use: ask its authors before you use it or what it made for anything else. Please cite
+Y. Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021) and A. Bochkarev et al., Phys. Rev. Mater. 6, 013804 (2022).
+"""
+
+
+TRUST = """potential_posterior.npz  the errors to be expected of energies and forces, calibrated; for ASE
+committee/           potentials drawn from its posterior: compute a quantity with each, the scatter is its error
+"""
+ASK_DEVIATION = """
+    atoms.calc = load_potential("potential.yaml", "potential.asi", "potential_posterior.npz")
+    atoms.calc.deviation(atoms)     # expected errors: energy_ev, forces_ev_per_angstrom"""
+
+
+def _readme(summary: dict[str, Any], said: dict[str, str], trusted: bool) -> str:
     verdict = "passed its validation" if summary["passed"] else "did NOT pass: " + "; ".join(summary["failures"])
     return f"""An interatomic potential for {summary["composition"]}, made by MLIP-AutoPipe. It {verdict}.
 
@@ -154,7 +168,7 @@ report.html          what it was made from, where it holds and where it does not
 potential.yaml       the ACE in B-basis form: for LAMMPS pair_style pace/extrapolation (with gamma) and for ASE
 potential.asi        its active set, from which gamma is computed
 potential.yace       the same potential in contracted form: for LAMMPS pair_style pace (faster, no gamma)
-in.lammps            a ready LAMMPS input; start.data is its structure. Keep the zbl line: it belongs to the potential
+{TRUST if trusted else ""}in.lammps            a ready LAMMPS input, start.data its structure. Keep all its pair lines
 train.extxyz         all labels it was trained on; test.extxyz: held out; quarantine.extxyz: refused, with reasons
 dataset.db           the same as an ASE database; the key 'state' tells them apart
 config.yaml          the whole configuration: feeding it back makes the potential again
@@ -164,5 +178,5 @@ versions.json        versions of all packages; SHA256SUMS: check with 'sha256sum
 In Python:
     from mlip_autopipec.potential import load_potential
     atoms.calc = load_potential("potential.yaml", "potential.asi")
-    atoms.get_potential_energy(), atoms.calc.gamma(atoms).max()
-"""
+    atoms.get_potential_energy(), atoms.calc.gamma(atoms).max(){ASK_DEVIATION if trusted else ""}
+{licence_note(said)}"""

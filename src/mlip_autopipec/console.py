@@ -11,9 +11,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from mlip_autopipec.config.full import Labelling
+from mlip_autopipec.config.full import Config, Labelling, Training
+from mlip_autopipec.config.own_data import DataConfig
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.processes import die_with_parent
 
@@ -88,15 +89,39 @@ def check_labelling(settings: Labelling) -> None:
     make_labeller(settings)
 
 
-def start_text(composition: str, folder: str, inferred: str, limits: Any) -> str:
+def check_training(settings: Training) -> None:
+    """Look for what the trainer needs before the first job.
+
+    Raises:
+        ConfigError, ConfigurationFault: it is missing.
+    """
+    from mlip_autopipec.training.trainer import check_trainer  # slow to import, and not needed for a dry run
+
+    check_trainer(settings)
+
+
+def start_text(config: Config, folder: str, inferred: str) -> str:
     """What was inferred and what will be done."""
+    limits = config.active_learning
     return (
-        f"\nMLIP-AutoPipe: a potential for {composition}, in {folder}/\n\n"
+        f"\nMLIP-AutoPipe: a potential for {config.composition}, in {folder}/\n\n"
         f"Inferred (each can be set in the config):\n{inferred}\n\n"
         f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
         f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
         f"generations and {limits.label_budget} training\nlabels in all, until the simulations find nothing uncertain; "
         f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n"
+    )
+
+
+def start_text_own_data(config: DataConfig, folder: str, inferred: str) -> str:
+    """The same for a run that starts from data."""
+    test = ", ".join(config.training.test_dataset)
+    held_out = f"test on {test}" if test else f"hold out {config.training.test_fraction:.0%} of the frames as a test"
+    return (
+        f"\nMLIP-AutoPipe: a potential from your data in {', '.join(config.training.dataset)}, in {folder}/\n\n"
+        f"Inferred (each can be set in the config):\n{inferred}\n\n"
+        f"What will be done: check the data frame by frame, {held_out}, train, report and bundle; no DFT, no loop.\n"
+        f"Every value, with what the data decided: {folder}/exec_config_dump.yaml\n"
     )
 
 
@@ -109,15 +134,24 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
     labels, test = summary["labels"], summary["test"]
     quarantined = f", {labels['quarantined']} quarantined" if labels["quarantined"] else ""
     errors = "no test frame was labelled"
+    seen = "no selection saw" if summary["converged"] is not None else "were held out"
     if test["frames"]:
         energy, force = test["energy_rmse_mev_per_atom"], test["force_rmse_mev_per_angstrom"]
-        errors = f"{energy:.2f} meV/atom, {force:.0f} meV/A on {test['frames']} frames that no selection saw"
+        errors = f"{energy:.2f} meV/atom, {force:.0f} meV/A on {test['frames']} frames that {seen}"
     verdict = "passed" if summary["passed"] else "not passed: " + "; ".join(summary["failures"])
+    looped = summary["converged"] is not None
+    cost = (
+        f", {summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT" if looped else ""
+    )
+    end = (
+        f"{'converged' if summary['converged'] else 'not converged'}: {summary['reason']}"
+        if looped
+        else "no DFT, no loop"
+    )
     return (
         f"\nPotential:   {summary['potential']['yaml']}, .yace, .asi\n"
         f"Report:      {path.parent / 'report.html'}\n"
-        f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}, "
-        f"{summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT\n"
+        f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}{cost}\n"
         f"Test errors: {errors}\n"
-        f"Verdict:     {verdict}; {'converged' if summary['converged'] else 'not converged'}: {summary['reason']}"
+        f"Verdict:     {verdict}; {end}"
     )

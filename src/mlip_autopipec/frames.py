@@ -90,7 +90,16 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[Atoms]) -> None:
     frames = list(frames)
     with atomic_path(path) as temporary:
         if frames:
-            write(temporary, frames, format="extxyz", write_results=False)
+            write(temporary, [_without_empty_words(frame) for frame in frames], format="extxyz", write_results=False)
+
+
+def _without_empty_words(frame: Atoms) -> Atoms:
+    """ASE writes an empty word as `parent=`, and reads what follows as its value: leave it out."""
+    if "" not in [value for value in frame.info.values() if isinstance(value, str)]:
+        return frame
+    copy: Atoms = frame.copy()
+    copy.info = {key: value for key, value in frame.info.items() if not (isinstance(value, str) and value == "")}
+    return copy
 
 
 def read_frames(path: str | os.PathLike[str]) -> list[Atoms]:
@@ -112,6 +121,8 @@ def read_frames(path: str | os.PathLike[str]) -> list[Atoms]:
         ) from None
     for number, frame in enumerate(frames):
         frame.calc = None
+        if "uid" in frame.info:
+            frame.info.setdefault("parent", "")
         if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all()):
             raise InputFileError(path, f"frame {number} has coordinates that are not numbers", "Remove that frame.")
     return frames
@@ -129,6 +140,15 @@ def unique(frames: Sequence[Atoms], seen: Iterable[str] = ()) -> list[Atoms]:
     return kept
 
 
+def pairs(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of both atoms and distances in A of all pairs (each twice); without a cell in open directions, too."""
+    boxed = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if not atoms.pbc.all():  # matscipy wants all atoms inside a cell that has a volume
+        boxed.center(vacuum=1.0, axis=[k for k in range(3) if not atoms.pbc[k]])
+    first, second, distance = neighbour_list("ijd", boxed, cutoff=cutoff_angstrom)
+    return first, second, distance
+
+
 def closest_contact(atoms: Atoms) -> tuple[float, float]:
     """Closest pair under periodic boundaries, judged by size.
 
@@ -137,7 +157,7 @@ def closest_contact(atoms: Atoms) -> tuple[float, float]:
         two infinities when no pair is nearer than twice the sum of radii.
     """
     radii = covalent_radii[atoms.numbers]
-    first, second, distance = neighbour_list("ijd", atoms, cutoff=4 * float(radii.max(initial=0.1)))
+    first, second, distance = pairs(atoms, 4 * float(radii.max(initial=0.1)))
     if len(distance) == 0:
         return float("inf"), float("inf")
     ratio = distance / (radii[first] + radii[second])

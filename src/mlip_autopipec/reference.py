@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.expand import RULES
 from mlip_autopipec.config.full import Config, Section
-from mlip_autopipec.config.minimal import UserConfig
+from mlip_autopipec.config.minimal import NEEDED_KEYS, UserConfig
 from mlip_autopipec.report.summary import Summary
 
 _MADE = "<!-- Made by `make docs` from the models; edit those. -->\n\n"
@@ -24,7 +24,9 @@ def config_page() -> str:
     """Markdown of every key of the configuration: meaning, unit, default or the rule that infers it."""
     text = [
         "# Configuration reference\n\n" + _MADE,
-        "Only `composition` must be written. A value that is not written is its default or is inferred by the named "
+        "Only `composition` must be written, or `training.dataset` to train on labels of your own "
+        "([own_data.md](own_data.md): then only `training`, `composition`, `run`, `seed`, `active_learning.gamma_*` "
+        "and `validation.*_rmse_max_*` are used). A value that is not written is its default or is inferred by the named "
         "rule; `results/<run>/exec_config_dump.yaml` shows each value with what chose it. Unknown keys are errors.\n\n",
         "| key | meaning | default or rule |\n|---|---|---|\n",
     ]
@@ -83,7 +85,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def schema() -> str:
     """JSON schema of what a user may write, for editors."""
-    return json.dumps(UserConfig.model_json_schema(by_alias=True), indent=1) + "\n"
+    return json.dumps(UserConfig.model_json_schema(by_alias=True) | {"anyOf": NEEDED_KEYS}, indent=1) + "\n"
 
 
 PAGES = {

@@ -61,6 +61,8 @@ def last_generation():
     resolves only those checkpoints that a job depends on directly. Reached through the assessment alone, `collect`
     would keep the unresolved inputs it was made with and be taken for up to date when the selection has changed.
     """
+    if OWN_DATA:
+        return 0
     gen = 0
     while True:
         if os.path.exists(f"{RUN}/frames/gen{gen}.extxyz"):
@@ -85,6 +87,22 @@ def of_all_generations(*names):
         for name in names
         for gen in range(last_generation() + 1)
     ]
+
+
+def of_the_loop(wildcards):
+    """What the report reads beyond datasets and potentials: nothing where training starts from given data."""
+    if OWN_DATA:
+        return {}
+    generations = range(last_generation() + 1)
+    return {
+        "candidates": f"{RUN}/candidates.json",
+        "explored": [f"{RUN}/explored/{walker}.json" for walker in EXPLORERS],
+        "assessments": [f"{RUN}/assess/gen{gen}.json" for gen in generations],
+        "simulated": [path for gen in generations for path in simulated(gen, "json")],
+        "eos": f"{RUN}/validation/eos.json",
+        "eos_labels": f"{RUN}/validation/eos_dft.json",
+        "elastic": f"{RUN}/validation/elastic.json",
+    }
 
 
 def to_select_from(wildcards):

@@ -1,15 +1,37 @@
-"""Dataset to potential, and the molecular dynamics that finds where it does not hold."""
+"""Dataset to potential, and its errors."""
+
+# An external program has its own time limit, to which the linear start and the active set are added.
+TRAINING_MINUTES = 120
+if CONFIG.training.trainer == "pacemaker":
+    TRAINING_MINUTES += CONFIG.training.pacemaker_max_seconds // 60
+
+# What only our own trainer leaves: the triangles that the next generation appends to, and, of one density, the posterior.
+LINEAR = CONFIG.training.trainer == "linear-ace"
+POSTERIOR = LINEAR and CONFIG.training.densities == 1
+FACTOR = {"factor": f"{RUN}/factor_gen{{gen}}.npz"} if LINEAR else {}
+if POSTERIOR:
+    FACTOR["posterior"] = f"{RUN}/potential_gen{{gen}}_posterior.npz"
+
+
+def factor_before(wildcards):
+    """The triangles of the generation before. A parameter, not an input: they save time and change nothing, so that
+    a missing file must not make an old training, and all that follows from it, run again.
+    """
+    gen = int(wildcards.gen)
+    return f"{RUN}/factor_gen{gen - 1}.npz" if gen and LINEAR else ""
 
 
 rule train:
-    """Fit the potential to all accepted labels."""
+    """Search the hyperparameters and fit the potential to all accepted labels."""
     input:
-        f"{RUN}/dataset_gen{{gen}}.extxyz",
+        dataset=f"{RUN}/dataset_gen{{gen}}.extxyz",
+        record=f"{RUN}/dataset_gen{{gen}}.json",
     output:
         yaml=f"{RUN}/potential_gen{{gen}}.yaml",
         yace=f"{RUN}/potential_gen{{gen}}.yace",
         asi=f"{RUN}/potential_gen{{gen}}.asi",
         record=f"{RUN}/potential_gen{{gen}}.json",
+        **FACTOR,
     log:
         f"{RUN}/logs/train/gen{{gen}}.log",
     benchmark:
@@ -17,10 +39,11 @@ rule train:
     conda:
         "../../envs/pipeline.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=4000 if CONFIG.training.densities == 1 else 12000,
+        runtime=TRAINING_MINUTES,
     params:
         settings=CONFIG.training.model_dump(),
+        previous=factor_before,
         seed=CONFIG.seed,
     message:
         "Generation {wildcards.gen}: training"
@@ -50,55 +73,31 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
-rule simulate:
-    """One walker driven by the new potential, stopped where it leaves what it knows."""
-    input:
-        potential=f"{RUN}/potential_gen{{gen}}.yaml",
-        asi=f"{RUN}/potential_gen{{gen}}.asi",
-        structures=f"{RUN}/structures.extxyz",
-    output:
-        frames=f"{RUN}/simulated/gen{{gen}}/{{walker}}.extxyz",
-        record=f"{RUN}/simulated/gen{{gen}}/{{walker}}.json",
-    log:
-        f"{RUN}/logs/simulate/gen{{gen}}/{{walker}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/simulate/gen{{gen}}/{{walker}}.tsv"
-    conda:
-        "../../envs/pipeline.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=240,
-    params:
-        settings=CONFIG.simulation.model_dump(),
-        temperature_k=lambda wildcards: SIMULATORS[wildcards.walker],
-        gamma_select=LIMITS.gamma_select,
-        gamma_stop=LIMITS.gamma_stop,
-        seed=CONFIG.seed,
-    message:
-        "Generation {wildcards.gen}: simulating at {params.temperature_k:.0f} K ({wildcards.walker})"
-    script:
-        "../../scripts/simulate.py"
+if LINEAR:
 
-
-checkpoint assess:
-    """Converged, or on to the next generation, or out of budget."""
-    input:
-        records=lambda wildcards: simulated(wildcards.gen, "json"),
-        dataset=f"{RUN}/dataset_gen{{gen}}.json",
-        potential=f"{RUN}/potential_gen{{gen}}.json",
-    output:
-        f"{RUN}/assess/gen{{gen}}.json",
-    log:
-        f"{RUN}/logs/assess/gen{{gen}}.log",
-    conda:
-        "../../envs/pipeline.yaml"
-    resources:
-        mem_mb=500,
-        runtime=10,
-    params:
-        generations_max=LIMITS.generations_max,
-        label_budget=LIMITS.label_budget,
-    message:
-        "Generation {wildcards.gen}: assessing"
-    script:
-        "../../scripts/assess.py"
+    rule family:
+        """The fast, the balanced and the accurate potential of the last dataset, with their errors and costs."""
+        input:
+            potential=of_last_generation("potential_gen{gen}.yaml"),
+            record=of_last_generation("potential_gen{gen}.json"),
+            factor=of_last_generation("factor_gen{gen}.npz"),
+            dataset=of_last_generation("dataset_gen{gen}.extxyz"),
+            test=f"{RUN}/testset.extxyz",
+        output:
+            potentials=expand(
+                f"{RUN}/family/{{role}}.{{kind}}",
+                role=["fast", "balanced", "accurate"],
+                kind=["yaml", "yace", "asi"],
+            ),
+            record=f"{RUN}/family/family.json",
+        log:
+            f"{RUN}/logs/family.log",
+        conda:
+            "../../envs/pipeline.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        message:
+            "Making the fast, the balanced and the accurate potential"
+        script:
+            "../../scripts/family.py"

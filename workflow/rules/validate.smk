@@ -1,68 +1,80 @@
-"""The last potential: properties, report, bundle."""
+"""The last potential: how far it can be trusted, report and bundle."""
+
+# Only a linear fit leaves the posterior that errors to be expected come from.
+TRUSTED = LINEAR and CONFIG.training.densities == 1
+MEMBERS = range(1, CONFIG.training.committee + 1)
+COMMITTEE = expand(
+    f"{RUN}/committee/potential_{{k}}.{{kind}}", k=MEMBERS, kind=["yaml", "yace"]
+)
+TRUST = {"posterior": f"{RUN}/potential_posterior.npz", "committee": COMMITTEE}
 
 
-use rule collect as collect_eos with:
-    input:
-        frames=f"{RUN}/frames/eos.extxyz",
-        labels=lambda wildcards: labels_of("eos"),
-        atoms=f"{RUN}/frames/atoms.extxyz",
-        atom_labels=lambda wildcards: labels_of("atoms"),
-    output:
-        dataset=f"{RUN}/validation/eos_dft.extxyz",
-        quarantine=f"{RUN}/validation/eos_quarantine.extxyz",
-        record=f"{RUN}/validation/eos_dft.json",
-    log:
-        f"{RUN}/logs/collect/eos.log",
-    message:
-        "Collecting the DFT energies of the equation of state"
-
-
-rule validate:
-    """Equation of state against DFT on the same cells, elastic constants, pass or fail."""
+rule dimer:
+    """Two atoms alone, pressed together: they must repel wherever no data say otherwise."""
     input:
         potential=of_last_generation("potential_gen{gen}.yaml"),
-        evaluation=of_last_generation("evaluation/gen{gen}.json"),
-        cells=f"{RUN}/validation/eos_dft.extxyz",
+        dataset=of_last_generation("dataset_gen{gen}.extxyz"),
     output:
-        eos=f"{RUN}/validation/eos.json",
-        elastic=f"{RUN}/validation/elastic.json",
-        verdict=f"{RUN}/validation/verdict.json",
+        f"{RUN}/validation/dimer.json",
     log:
-        f"{RUN}/logs/validate.log",
+        f"{RUN}/logs/dimer.log",
     conda:
         "../../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
-    params:
-        settings=CONFIG.validation.model_dump(),
-        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
+        mem_mb=1000,
+        runtime=20,
     message:
-        "Validating: equation of state and elastic constants"
+        "Pressing pairs of atoms together"
     script:
-        "../../scripts/validate.py"
+        "../../scripts/dimer.py"
+
+
+if POSTERIOR:
+
+    rule uncertainty:
+        """Errors to be expected, calibrated on held-out labels and measured on the test set; a committee of potentials."""
+        input:
+            potential=of_last_generation(
+                "potential_gen{gen}.yaml",
+                "potential_gen{gen}.asi",
+                "potential_gen{gen}_posterior.npz",
+            ),
+            factor=of_last_generation("factor_gen{gen}.npz"),
+            dataset=of_last_generation("dataset_gen{gen}.extxyz"),
+            test=f"{RUN}/testset.extxyz",
+        output:
+            record=f"{RUN}/uncertainty.json",
+            posterior=f"{RUN}/potential_posterior.npz",
+            yaml=expand(f"{RUN}/committee/potential_{{k}}.yaml", k=MEMBERS),
+            yace=expand(f"{RUN}/committee/potential_{{k}}.yace", k=MEMBERS),
+        log:
+            f"{RUN}/logs/uncertainty.log",
+        conda:
+            "../../envs/pipeline.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            seed=CONFIG.seed,
+        message:
+            "Calibrating uncertainties and drawing a committee"
+        script:
+            "../../scripts/uncertainty.py"
 
 
 rule report:
     """One page for people, one file for machines."""
     input:
+        unpack(of_the_loop),
         dump=f"{RUN}/exec_config_dump.yaml",
-        candidates=f"{RUN}/candidates.json",
-        explored=expand(f"{RUN}/explored/{{name}}.json", name=EXPLORERS),
-        assessments=of_all_generations("assess/gen{gen}.json"),
         datasets=of_all_generations("dataset_gen{gen}.json"),
         potentials=of_all_generations("potential_gen{gen}.json"),
         evaluations=of_all_generations("evaluation/gen{gen}.json"),
-        simulated=lambda wildcards: [
-            path
-            for gen in range(last_generation() + 1)
-            for path in simulated(gen, "json")
-        ],
         test=f"{RUN}/testset.json",
-        eos=f"{RUN}/validation/eos.json",
-        eos_labels=f"{RUN}/validation/eos_dft.json",
-        elastic=f"{RUN}/validation/elastic.json",
         verdict=f"{RUN}/validation/verdict.json",
+        dimer=f"{RUN}/validation/dimer.json",
+        **({"family": f"{RUN}/family/family.json"} if LINEAR else {}),
+        **({"uncertainty": f"{RUN}/uncertainty.json"} if POSTERIOR else {}),
     output:
         html=f"{RUN}/report.html",
         summary=f"{RUN}/summary.json",
@@ -94,6 +106,7 @@ rule bundle:
         ),
         data=of_last_generation("dataset_gen{gen}.extxyz", "quarantine_gen{gen}.extxyz"),
         test=f"{RUN}/testset.extxyz",
+        **(TRUST if POSTERIOR else {}),
     output:
         directory(f"{RUN}/bundle"),
     log:

@@ -37,7 +37,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def _drawn(height_inch: float, draw: Callable[[Figure], None]) -> str:
+def draw_svg(height_inch: float, draw: Callable[[Figure], None]) -> str:
     """A figure as a data URI of an SVG; the same input gives the same bytes."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_INCH, height_inch), layout="constrained")
@@ -92,7 +92,7 @@ def _parity(data: dict[str, tuple[np.ndarray, np.ndarray]], what: str, unit: str
         lower.set_ylabel(error)
         lower.set_xlabel(f"DFT: {what}, {unit}")
 
-    return _drawn(4.6, draw)
+    return draw_svg(4.6, draw)
 
 
 def gamma_distributions(simulated: list[Record], select: float, stop: float) -> str:
@@ -125,7 +125,7 @@ def gamma_distributions(simulated: list[Record], select: float, stop: float) -> 
         names = [f"uncertain above {select:g}", f"stops above {stop:g}"]
         figure.legend(rows[0].get_lines()[:2], names, loc="outside upper right", ncols=2)
 
-    return _drawn(0.9 + 1.25 * len(found), draw)
+    return draw_svg(0.9 + 1.25 * len(found), draw)
 
 
 def _gamma_words(generation: int, values: np.ndarray, select: float) -> str:
@@ -153,7 +153,7 @@ def learning_curve(labels: list[int], errors: dict[str, list[float | None]], lim
         plot.set_ylabel(axis)
         plot.legend(loc="upper right", ncols=3, fontsize=8.5, handlelength=1.6, columnspacing=1.0)
 
-    return _drawn(3.1, draw)
+    return draw_svg(3.1, draw)
 
 
 def equation_of_state(eos: Record) -> str:
@@ -178,7 +178,7 @@ def equation_of_state(eos: Record) -> str:
         plot.set_ylabel("energy above the lowest DFT energy, meV/atom")
         plot.legend()
 
-    return _drawn(3.7, draw)
+    return draw_svg(3.7, draw)
 
 
 def birch_murnaghan(at: Iterable[float], volumes: np.ndarray, energies: np.ndarray, fit: Record) -> np.ndarray:

@@ -12,8 +12,8 @@ import jinja2
 from markupsafe import Markup
 
 from mlip_autopipec.artifacts import atomic_path, write_json
-from mlip_autopipec.config import Choice, Config
-from mlip_autopipec.report import figures, tables, words
+from mlip_autopipec.config import Choice, Config, DataConfig
+from mlip_autopipec.report import figures, own_data, tables, training, uncertainty, words
 from mlip_autopipec.report.records import Records, read_records
 from mlip_autopipec.report.summary import Summary, build_summary
 
@@ -30,10 +30,14 @@ BUNDLE = {
     "report.html, summary.json": "this page, and its numbers for programs",
     "versions.json, SHA256SUMS": "versions of all packages, and checksums of all files",
 }
+TRUST = {
+    "potential_posterior.npz": "the errors to be expected of it, for ASE",
+    "committee/": "potentials drawn from its posterior, to tell errors of derived quantities",
+}
 
 
 def write_report(
-    expanded: tuple[Config, dict[str, Choice]],
+    expanded: tuple[Config | DataConfig, dict[str, Choice]],
     files: Mapping[str, Any],
     html: str | os.PathLike[str],
     summary: str | os.PathLike[str],
@@ -41,7 +45,7 @@ def write_report(
     """Write `report.html` and `summary.json`, each whole or not at all.
 
     Args:
-        expanded: the configuration and what chose each value, from `config.expand`.
+        expanded: the configuration and what chose each value, from `config.expand_with_data`.
         files: the named inputs of the rule `report`, each a path or several.
         html, summary: where the two are written.
 
@@ -57,7 +61,7 @@ def write_report(
     write_json(summary, found.model_dump(mode="json", by_alias=True))
 
 
-def render(config: Config, choices: dict[str, Choice], records: Records, summary: Summary) -> str:
+def render(config: Config | DataConfig, choices: dict[str, Choice], records: Records, summary: Summary) -> str:
     """The page as HTML text; everything that comes from files is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -67,28 +71,52 @@ def render(config: Config, choices: dict[str, Choice], records: Records, summary
         lstrip_blocks=True,
     )
     environment.filters |= {"number": words.number, "units": words.units, "breakable": breakable}
+    said = _words(config, records, summary) if isinstance(config, Config) else _own_words(config, records, summary)
+    stresses = summary.train.stress_rmse_gpa is not None
     return environment.get_template(TEMPLATE).render(
+        **said,
+        own_data=isinstance(config, DataConfig),
         config=config,
         summary=summary,
         records=records,
-        headline=words.headline(summary),
-        made=words.made(config, records, summary),
-        tested=words.tested(summary),
-        ended=words.ended(summary),
-        holds=words.holds(config, summary),
-        holds_not=words.holds_not(config, records, summary),
-        gamma_words=words.gamma_words(config),
-        stress_offset=words.stress_offset(summary.train.stress_offset_gpa),
+        stress_offset=words.stress_offset(summary.train.stress_offset_gpa) if stresses else "",
         pictures=pictures(config, records),
         checks=tables.checks(summary),
         settings=tables.settings_table(config, choices),
         error_rows=list(tables.error_rows(records.evaluation)),
-        constants=tables.elastic_rows(config, records),
+        constants=tables.elastic_rows(config, records) if isinstance(config, Config) else [],
         explored=tables.surrogate_rows(records),
         simulated=tables.simulation_rows(records),
+        trust=uncertainty.section(records),
+        choice=training.section(records),
         lammps=tables.lammps_lines(config),
-        bundle=BUNDLE,
+        bundle=BUNDLE | (TRUST if records.uncertainty is not None else {}),
     )
+
+
+def _words(config: Config, records: Records, summary: Summary) -> dict[str, Any]:
+    return {
+        "headline": words.headline(summary),
+        "made": words.made(config, records, summary),
+        "tested": words.tested(summary),
+        "ended": words.ended(summary),
+        "holds": words.holds(config, summary),
+        "holds_not": words.holds_not(config, records, summary),
+        "gamma_words": words.gamma_words(config.active_learning),
+    }
+
+
+def _own_words(config: DataConfig, records: Records, summary: Summary) -> dict[str, Any]:
+    return {
+        "headline": own_data.headline(summary),
+        "made": own_data.made(config, summary),
+        "tested": own_data.tested(config, summary),
+        "ended": "",
+        "holds": own_data.holds(records, summary),
+        "holds_not": own_data.holds_not(summary),
+        "gamma_words": words.gamma_words(config.active_learning, looped=False),
+        "consistency": own_data.consistency_words(records.dataset["consistency"]),
+    }
 
 
 def breakable(key: str) -> Markup:
@@ -96,7 +124,7 @@ def breakable(key: str) -> Markup:
     return Markup("<wbr>").join(re.findall(r"[^._]*[._]?", key))
 
 
-def pictures(config: Config, records: Records) -> dict[str, str]:
+def pictures(config: Config | DataConfig, records: Records) -> dict[str, str]:
     """Data URIs of the pictures that can be drawn, by name; the template says in words why one is missing."""
     limits, validation, evaluation = config.active_learning, config.validation, records.evaluation
     drawn = {}

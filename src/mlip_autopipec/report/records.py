@@ -15,14 +15,19 @@ from mlip_autopipec.frames import ISOLATED_ATOM
 
 Record = dict[str, Any]
 T = TypeVar("T")
+NO_CURVE: Record = {"dft_ev_per_atom": []}
+NO_LABELS: Record = {"requested": 0, "quarantine": [], "cpu_hours": 0.0, "engine": []}
 _GENERATION = re.compile(r"gen(\d+)")
 
 
 @dataclass(frozen=True)
 class Records:
-    """The JSON records of one run; dicts by generation number are in rising order and never empty."""
+    """The JSON records of one run; dicts by generation number are in rising order and never empty.
 
-    candidates: Record
+    A run that started from the user's own data has no candidates, walkers, assessments and equation of state.
+    """
+
+    candidates: Record | None
     explored: list[Record]
     simulated: list[Record]
     assessments: dict[int, Record]
@@ -35,11 +40,14 @@ class Records:
     elastic: Record
     verdict: Record
     potential_stem: Path
+    uncertainty: Record | None = None
+    dimer: Record | None = None
+    family: Record | None = None
 
     @property
     def generations(self) -> int:
         """How many generations were made."""
-        return len(self.assessments)
+        return len(self.potentials)
 
     @property
     def assessment(self) -> Record:
@@ -104,28 +112,35 @@ def read_records(files: Mapping[str, Any]) -> Records:
 
     Args:
         files: the named inputs of the rule `report`, each a path or several. `eos_labels` is the record of the
-            labels of the equation of state; without it `eos_dft.json` beside `eos` is read.
+            labels of the equation of state; without it `eos_dft.json` beside `eos` is read. Without `candidates` the
+            run is one that started from given data.
 
     Raises:
         InputFileError: a file is missing or damaged.
     """
-    eos = Path(_paths(files["eos"])[0])
+    looped = "candidates" in files
+    eos = Path(_paths(files["eos"])[0]) if looped else Path()
     potentials = by_generation(_paths(files["potentials"]))
     stem = Path(last(potentials)).with_suffix("")
     return Records(
-        candidates=read_json(_paths(files["candidates"])[0]),
-        explored=[read_json(path) for path in _paths(files["explored"])],
-        simulated=[read_json(path) for path in _paths(files["simulated"])],
-        assessments=_read_all(by_generation(_paths(files["assessments"]))),
+        candidates=read_json(_paths(files["candidates"])[0]) if looped else None,
+        explored=[read_json(path) for path in _paths(files.get("explored", []))],
+        simulated=[read_json(path) for path in _paths(files.get("simulated", []))],
+        assessments=_read_all(by_generation(_paths(files.get("assessments", [])))),
         datasets=_read_all(by_generation(_paths(files["datasets"]))),
         potentials=_read_all(potentials),
         evaluations=_read_all(by_generation(_paths(files["evaluations"]))),
         test=read_json(_paths(files["test"])[0]),
-        eos=read_json(eos),
-        eos_labels=read_json(_paths(files.get("eos_labels", str(eos.with_name("eos_dft.json"))))[0]),
-        elastic=read_json(_paths(files["elastic"])[0]),
+        eos=read_json(eos) if looped else NO_CURVE,
+        eos_labels=read_json(_paths(files.get("eos_labels", str(eos.with_name("eos_dft.json"))))[0])
+        if looped
+        else NO_LABELS,
+        elastic=read_json(_paths(files["elastic"])[0]) if looped else {},
         verdict=read_json(_paths(files["verdict"])[0]),
         potential_stem=stem,
+        uncertainty=read_json(_paths(files["uncertainty"])[0]) if "uncertainty" in files else None,
+        dimer=read_json(_paths(files["dimer"])[0]) if "dimer" in files else None,
+        family=read_json(_paths(files["family"])[0]) if "family" in files else None,
     )
 
 

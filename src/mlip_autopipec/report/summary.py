@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlip_autopipec.config.full import Config
+from mlip_autopipec.config import Config, DataConfig
+from mlip_autopipec.config.elements import classify
 from mlip_autopipec.report.records import Records, finite
 
 
@@ -16,6 +17,8 @@ def _finite_or_none(value: Any) -> Any:
 
 
 Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+NO_LOOP = "trained once on given data: there was no loop, and nobody asked where the potential is uncertain"
 
 
 class Part(BaseModel):
@@ -39,9 +42,10 @@ class Quarantined(Part):
     """A frame that was refused."""
 
     batch: str = Field(description="'training', 'test', 'equation of state' or 'isolated atom'.")
-    name: str = Field(description="Name of the frame: the name of its label file.")
+    name: str = Field(description="Name of the frame: that of its label file, or file@number in the user's own data.")
+    uid: str = Field("", description="Identity of the structure where the name is not that of a label file.")
     config_type: str = Field(description="Type of the structure.")
-    kind: str = Field(description="Whose matter it is: physics, structure, configuration or infrastructure.")
+    kind: str = Field(description="Whose matter it is: physics, structure, configuration, infrastructure or data.")
     reason: str = Field(description="Why, in words.")
 
 
@@ -129,7 +133,9 @@ class Validation(Part):
 class DataRange(Part):
     """What the training data cover."""
 
-    volume_change: tuple[float, float] = Field(description="Smallest and largest relative change of a cell's volume.")
+    volume_change: tuple[float, float] | None = Field(
+        description="Smallest and largest relative change of a cell's volume; null for data of the user's own."
+    )
     pressure_gpa: tuple[float, float] | None = Field(description="Range of the training DFT pressures, GPa.")
     explored_k: tuple[float, float] | None = Field(description="Range of temperatures of the surrogate's walkers, K.")
     simulated_k: tuple[float, float] | None = Field(description="Range of temperatures of the last walkers, K.")
@@ -154,7 +160,9 @@ class Summary(Part):
     material_class: list[str] = Field(alias="class", description="Kind of material.")
     seed: int = Field(description="Seed of every random choice.")
     versions: dict[str, str] = Field(description="Versions of Python, packages and the DFT program.")
-    converged: bool = Field(description="Whether a full round of walkers met nothing uncertain.")
+    converged: bool | None = Field(
+        description="Whether a full round of walkers met nothing uncertain; null without a loop."
+    )
     reason: str = Field(description="Why the loop ended, in words.")
     generations: int = Field(description="Generations made.")
     labels: Labels = Field(description="Training labels.")
@@ -170,8 +178,9 @@ class Summary(Part):
     warnings: list[str] = Field(description="What training warned of, one sentence each.")
 
 
-def build_summary(config: Config, records: Records) -> Summary:
+def build_summary(config: Config | DataConfig, records: Records) -> Summary:
     """Gather what `summary.json` says about a run."""
+    alone = isinstance(config, DataConfig)
     dataset, potential, evaluation = records.dataset, records.potential, records.evaluation
     hours = records.core_hours()
     counts = {key: dataset[key] for key in ("requested", "accepted", "quarantined", "recovered")}
@@ -180,11 +189,11 @@ def build_summary(config: Config, records: Records) -> Summary:
         {
             "run": config.run,
             "composition": config.composition,
-            "class": list(config.material_class),
+            "class": _material_class(config),
             "seed": config.seed,
             "versions": potential["versions"] | _engines(records),
-            "converged": records.assessment["converged"],
-            "reason": records.assessment["reason"],
+            "converged": None if alone else records.assessment["converged"],
+            "reason": NO_LOOP if alone else records.assessment["reason"],
             "generations": records.generations,
             "labels": counts | {"by_generation": records.labels_by_generation(), "quarantine": records.quarantine()},
             "dft_core_hours": sum(hours.values()),
@@ -196,24 +205,30 @@ def build_summary(config: Config, records: Records) -> Summary:
             "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
             "passed": records.verdict["passed"],
             "failures": records.verdict["failures"],
-            "warnings": potential["warnings"],
+            "warnings": [*dataset.get("user_warnings", []), *potential["warnings"]],
         }
     )
+
+
+def _material_class(config: Config | DataConfig) -> list[str]:
+    if isinstance(config, Config):
+        return list(config.material_class)
+    return classify(dict.fromkeys(config.elements, 1.0))
 
 
 def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:
     return {key: elastic[key] for key in ElasticConstants.model_fields} if elastic else None
 
 
-def data_range(config: Config, records: Records) -> DataRange:
+def data_range(config: Config | DataConfig, records: Records) -> DataRange:
     """What the training data cover; cells keep their volume in every walk, so the starting cells give its range."""
-    change = config.structures.volume_strain_max
+    change = config.structures.volume_strain_max if isinstance(config, Config) else None
     frames = records.evaluation["train_frames"]
     pressures = finite(-sum(row["stress_label_gpa"][:3]) / 3 for row in frames if "stress_label_gpa" in row)
-    latest = [one for one in records.simulated if one["generation"] == max(records.assessments)]
+    latest = [one for one in records.simulated if one["generation"] == max(records.assessments, default=0)]
     uneasy = {one["temperature_k"] for one in latest if one["stopped"] or one["uncertain_frames"]}
     return DataRange(
-        volume_change=(-change, change),
+        volume_change=None if change is None else (-change, change),
         pressure_gpa=(min(pressures), max(pressures)) if pressures else None,
         explored_k=_extent(records.explored),
         simulated_k=_extent(latest),

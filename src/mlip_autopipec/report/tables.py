@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from ase.data import atomic_numbers
 from pydantic import BaseModel
 
-from mlip_autopipec.config import Choice, Config
+from mlip_autopipec.config import Choice, Config, DataConfig
 from mlip_autopipec.report.records import Record, Records, finite
 from mlip_autopipec.report.summary import Check, Summary
+from mlip_autopipec.repulsion import chosen_baseline, lammps_pair_lines
 
 TYPES = {
     "crystal": "the ideal crystal",
@@ -27,7 +27,7 @@ CUBIC = {"C11": (0, 0), "C12": (0, 1), "C44": (3, 3)}
 HEXAGONAL = {"C11": (0, 0), "C12": (0, 1), "C13": (0, 2), "C33": (2, 2), "C44": (3, 3)}
 
 
-def settings_table(config: Config, choices: dict[str, Choice]) -> dict[str, list[dict[str, str]]]:
+def settings_table(config: Config | DataConfig, choices: dict[str, Choice]) -> dict[str, list[dict[str, str]]]:
     """Every value with what chose it, in three groups: 'user', 'rule' and 'default'."""
     values = _flat(config.model_dump(by_alias=True))
     descriptions = _descriptions(type(config))
@@ -106,20 +106,9 @@ def simulation_rows(records: Records) -> list[Record]:
     return [one | {"largest_gamma": max(finite(one["gamma_max"]), default=None)} for one in walkers]
 
 
-def lammps_lines(config: Config) -> str:
+def lammps_lines(config: Config | DataConfig) -> str:
     """The pair lines of a LAMMPS input for the files of the bundle."""
-    elements, training = config.elements, config.training
-    symbols = " ".join(elements)
-    if training.baseline != "zbl":
-        return f"pair_style  pace/extrapolation\npair_coeff  * * potential.yaml potential.asi {symbols}"
-    inner, outer = training.zbl_inner_angstrom, training.zbl_outer_angstrom
-    lines = [
-        f"pair_style  hybrid/overlay pace/extrapolation zbl {inner} {outer}",
-        f"pair_coeff  * * pace/extrapolation potential.yaml potential.asi {symbols}",
-    ]
-    lines += [
-        f"pair_coeff  {i + 1} {j + 1} zbl {atomic_numbers[elements[i]]} {atomic_numbers[elements[j]]}"
-        for i in range(len(elements))
-        for j in range(i, len(elements))
-    ]
-    return "\n".join(lines)
+    baseline = chosen_baseline(config.training, config.elements)
+    return "\n".join(
+        lammps_pair_lines(sorted(config.elements), baseline, "pace/extrapolation", "potential.yaml potential.asi")
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.full import Config, Grades, Training
 from mlip_autopipec.report.records import Records, finite
 from mlip_autopipec.report.summary import Summary
 
@@ -39,13 +39,20 @@ def made(config: Config, records: Records, summary: Summary) -> str:
     labelling, training = config.labelling, config.training
     files = ", ".join(labelling.pseudopotentials.values())
     engines = " and ".join(records.dataset["engine"]) or labelling.engine
-    repulsion = f", ZBL repulsion below {training.zbl_outer_angstrom} Å" if training.baseline == "zbl" else ""
     return (
         f"A linear ACE potential for {summary.composition}: {summary.train.functions} functions, cutoff "
-        f"{training.cutoff_angstrom} Å{repulsion}. It learnt from {summary.train.frames} cells labelled by {engines} "
-        f"with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and a {_times(labelling.kmesh)} k-point mesh; it "
-        "can be as right as these settings are, not more."
+        f"{training.cutoff_angstrom} Å{repulsion_words(training)}. It learnt from {summary.train.frames} cells "
+        f"labelled by {engines} with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and a "
+        f"{_times(labelling.kmesh)} k-point mesh; it can be as right as these settings are, not more."
     )
+
+
+def repulsion_words(training: Training) -> str:
+    """Which repulsive baseline was subtracted before the fit."""
+    return {
+        "zbl": f", ZBL repulsion below {training.zbl_outer_angstrom} Å",
+        "lennard-jones": ", repulsive Lennard-Jones baseline",
+    }.get(training.baseline, "")
 
 
 def ended(summary: Summary) -> str:
@@ -71,15 +78,15 @@ def tested(summary: Summary) -> str:
 def holds(config: Config, summary: Summary) -> list[str]:
     """For what the potential holds, as far as the data say."""
     structures, data = config.structures, summary.data
-    low, high = data.volume_change
+    change = config.structures.volume_strain_max
     sentences = [
         f"{summary.composition} in the {structures.lattice} lattice, strained, rattled and hot: cells of "
         f"{_times(structures.repeat)} conventional cells around a = {structures.lattice_constant_angstrom:g} Å.",
-        f"Volumes from {-100 * low:.0f} % below to {100 * high:.0f} % above that cell's."
-        + (f" DFT pressures of the training cells: {_range(data.pressure_gpa)} GPa." if data.pressure_gpa else ""),
+        f"Volumes from {100 * change:.0f} % below to {100 * change:.0f} % above that cell's."
+        + (f" DFT pressures of the training cells: {extent(data.pressure_gpa)} GPa." if data.pressure_gpa else ""),
     ]
     if data.explored_k:
-        sentences.append(f"Starting data from molecular dynamics with the surrogate at {_range(data.explored_k)} K.")
+        sentences.append(f"Starting data from molecular dynamics with the surrogate at {extent(data.explored_k)} K.")
     quiet = _and([f"{t:g}" for t in data.quiet_k])
     if quiet:
         sentences.append(
@@ -116,9 +123,14 @@ def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
     return sentences
 
 
-def gamma_words(config: Config) -> str:
+def gamma_words(limits: Grades, looped: bool = True) -> str:
     """What gamma is, in plain words."""
-    limits = config.active_learning
+    if not looped:
+        return (
+            "γ (the extrapolation grade) says how far the surroundings of an atom lie outside the training data. Up to "
+            f"1 they lie inside; above {limits.gamma_select:g} be careful; above {limits.gamma_stop:g} forces are "
+            "guesses. γ judges the data, not the error: below 1 the errors are those of the test set."
+        )
     return (
         "γ (the extrapolation grade) says how far the surroundings of an atom lie outside the training data. Up to 1 "
         f"they lie inside; above {limits.gamma_select:g} this run called a frame uncertain and could ask DFT for it; "
@@ -139,7 +151,8 @@ def stress_offset(gpa: float | None) -> str:
     )
 
 
-def _range(ends: tuple[float, float]) -> str:
+def extent(ends: tuple[float, float]) -> str:
+    """Two ends of a range, rounded to 0.1."""
     low, high = (f"{round(end, 1):g}".replace("-", "−") for end in ends)
     return f"{low} to {high}" if low != high else low
 

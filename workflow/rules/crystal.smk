@@ -1,0 +1,44 @@
+"""The last potential of the loop against DFT: equation of state, elastic constants, the verdict."""
+
+
+use rule collect as collect_eos with:
+    input:
+        frames=f"{RUN}/frames/eos.extxyz",
+        labels=lambda wildcards: labels_of("eos"),
+        atoms=f"{RUN}/frames/atoms.extxyz",
+        atom_labels=lambda wildcards: labels_of("atoms"),
+    output:
+        dataset=f"{RUN}/validation/eos_dft.extxyz",
+        quarantine=f"{RUN}/validation/eos_quarantine.extxyz",
+        record=f"{RUN}/validation/eos_dft.json",
+    log:
+        f"{RUN}/logs/collect/eos.log",
+    message:
+        "Collecting the DFT energies of the equation of state"
+
+
+rule validate:
+    """Equation of state against DFT on the same cells, elastic constants, pass or fail."""
+    input:
+        potential=of_last_generation("potential_gen{gen}.yaml"),
+        evaluation=of_last_generation("evaluation/gen{gen}.json"),
+        dimer=f"{RUN}/validation/dimer.json",
+        cells=f"{RUN}/validation/eos_dft.extxyz",
+    output:
+        eos=f"{RUN}/validation/eos.json",
+        elastic=f"{RUN}/validation/elastic.json",
+        verdict=f"{RUN}/validation/verdict.json",
+    log:
+        f"{RUN}/logs/validate.log",
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=CONFIG.validation.model_dump(),
+        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
+    message:
+        "Validating: equation of state and elastic constants"
+    script:
+        "../../scripts/validate.py"
