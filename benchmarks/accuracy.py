@@ -72,8 +72,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=10)
     parser.add_argument("--cutoffs", nargs="*", type=float, help="cutoff factors to search")
     parser.add_argument("--environments", type=float, help="environments per function")
+    parser.add_argument("--degrees", nargs="*", type=int, help="one basis instead of the ladder, e.g. 20 16 12")
+    parser.add_argument("--densities", type=int, default=1, help="2: try a second density, and say whether it pays")
     given = parser.parse_args()
-    more: dict[str, Any] = {"cutoff_factors": given.cutoffs} if given.cutoffs else {}
+    more: dict[str, Any] = {"densities": given.densities}
+    if given.cutoffs:
+        more["cutoff_factors"] = given.cutoffs
+    if given.degrees:
+        more["degrees"] = [given.degrees]
     if given.environments:
         more["environments_per_function"] = given.environments
     warm = read(given.folder, given.elements[0], "test")[0]
@@ -96,9 +102,12 @@ def report(name: str, found: dict[str, Any]) -> None:
     print(f"{name}: {found['why']}")
     print(f"  test: {energy:.3f} meV/atom, {force:.2f} meV/A RMSE{verdict}; "
           f"MAE {test['energy_mae_mev_per_atom']:.3f}, {test['force_mae_mev_per_angstrom']:.2f}")  # fmt: skip
+    if found["second_density"]:
+        print(f"  two densities: {found['second_density']}")
     spent = found["cpu_seconds"]
-    print(f"  CPU: rows {spent['rows']:.1f} s, search of {len(found['search']['points'])} points {spent['search']:.1f} s, "
-          f"fit and files {spent['fit_and_files']:.1f} s, with training errors {found['seconds']:.1f} s", flush=True)  # fmt: skip
+    points = len(found["search"]["points"])
+    print(f"  CPU: rows {spent['rows']:.1f} s, search of {points} points {spent['search']:.1f} s, fit and files "
+          f"{spent['fit_and_files']:.1f} s, with training errors {found['seconds']:.1f} s", flush=True)  # fmt: skip
 
 
 def few(given: argparse.Namespace, more: dict[str, Any]) -> None:

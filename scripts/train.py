@@ -13,7 +13,7 @@ with job(snakemake.log[0]):
 
     i, o, p = snakemake.input, snakemake.output, snakemake.params
     settings = Training(**decided(p.settings, read_json(i.record)))
-    more = {name: Path(o[name]) for name in ("factor", "posterior") if name in o.keys()}
+    more = {name: Path(path) for name, path in o.items() if name in ("factor", "posterior")}
     if p.previous:
         more["previous"] = Path(p.previous)
     record = train(read_frames(i.dataset), settings, Path(o.yaml), Path(o.yace), Path(o.asi), **more)

@@ -113,3 +113,13 @@ def test_lammps_lines_name_every_pair_and_the_shift():
     assert lines[-1].split() == ["pair_modify", "pair", "lj/cut", "shift", "yes"]
     assert lammps_pair_lines(["C"], None, "pace", "p.yace")[0].split() == ["pair_style", "pace"]
     assert lammps_pair_lines(["C", "Si"], ZBL(1, 2), "pace", "x")[3].split()[1:] == ["1", "2", "zbl", "6", "14"]
+
+
+def test_lennard_jones_is_that_of_lammps():
+    # Measured with LAMMPS (4 Feb 2025): the lines of `lammps_coefficients` for WCA, atoms of types 1 (C) and 2 (Si).
+    r = np.array([0.5, 0.9, 1.3, 1.6])
+    energy, slope = WCA.pair(r, np.full(4, 6), np.full(4, 14))
+    np.testing.assert_allclose(energy, [424569.8, 350.568149992191, 2.76728280395391, 0.025613946002889], rtol=1e-12)
+    np.testing.assert_allclose(
+        slope, [-10196668.8, -4785.88717593612, -32.4113484505203, -0.728907065705718], rtol=1e-12
+    )

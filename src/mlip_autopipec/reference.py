@@ -26,8 +26,9 @@ def config_page() -> str:
         "# Configuration reference\n\n" + _MADE,
         "Only `composition` must be written, or `training.dataset` to train on labels of your own "
         "([own_data.md](own_data.md): then only `training`, `composition`, `run`, `seed`, `active_learning.gamma_*` "
-        "and `validation.*_rmse_max_*` are used). A value that is not written is its default or is inferred by the named "
-        "rule; `results/<run>/exec_config_dump.yaml` shows each value with what chose it. Unknown keys are errors.\n\n",
+        "and `validation.*_rmse_max_*` are used). A value that is not written is its default or is inferred by the "
+        "named rule; `results/<run>/exec_config_dump.yaml` shows each value with what chose it. Unknown keys are "
+        "errors.\n\n",
         "| key | meaning | default or rule |\n|---|---|---|\n",
     ]
     sections = []

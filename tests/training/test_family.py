@@ -32,9 +32,7 @@ def made(tmp_path_factory, labelled):
     frames = [atom, *labelled]
     paths = {kind: folder / f"p.{kind}" for kind in ("yaml", "yace", "asi")}
     record = train(frames, SETTINGS, **paths, factor=folder / "factor.npz")
-    found = family(
-        folder / "factor.npz", record, paths["yaml"], frames, argon_frames(5, seed=9), folder / "family"
-    )
+    found = family(folder / "factor.npz", record, paths["yaml"], frames, argon_frames(5, seed=9), folder / "family")
     return record, found, folder
 
 
@@ -57,7 +55,9 @@ def test_the_member_of_the_delivered_role_is_the_delivered_potential(made):
         read_yaml(folder / "p.yaml").coefficients, read_yaml(folder / "family/accurate.yaml").coefficients
     )
     assert (folder / "p.yaml").read_bytes() == (folder / "family/accurate.yaml").read_bytes()
-    assert found["members"]["accurate"]["train"]["energy_rmse_mev_per_atom"] == record["train"]["energy_rmse_mev_per_atom"]
+    assert (
+        found["members"]["accurate"]["train"]["energy_rmse_mev_per_atom"] == record["train"]["energy_rmse_mev_per_atom"]
+    )
 
 
 def test_the_cost_is_per_atom(made):

@@ -62,6 +62,7 @@ def test_folds_have_about_the_same_number_of_atoms():
     frames = [one for k in range(12) for one in walk(f"w{k}", 5)]
     folds = assign(frames, 4)
     counts = np.bincount(folds, minlength=4)
-    assert counts.min() >= 10 and counts.max() <= 20
+    assert counts.min() >= 10
+    assert counts.max() <= 20
     by_walk = [set(folds[5 * k : 5 * k + 5]) for k in range(12)]
     assert all(len(one) == 1 for one in by_walk)

@@ -37,7 +37,7 @@ def test_the_force_is_the_derivative_of_the_energy_by_the_distance(basis):
         near.calc = calculator
         return near.get_potential_energy()
 
-    for k in (4, 10, 15):
+    for k in (4, 8, 11):
         r, h = core.distances_angstrom[k], 1e-4
         slope = (energy(r + h) - energy(r - h)) / (2 * h)
         assert core.rows[k] @ coefficients + core.baseline[k] == pytest.approx(-slope, rel=1e-5, abs=1e-5)
@@ -52,7 +52,7 @@ def test_every_kind_of_pair_has_its_share_and_large_frames_are_left_out():
     found = pressed_cores(basis, BASELINE, shortest_distances(frames, 6.0), [*frames, large, Atoms("Ar", cell=[9] * 3)])
     kinds = [core.pair for core in found.values()]
     assert kinds.count(("Ar", "Ar")) == PRESSED // 3
-    assert kinds.count(("Ar", "Ne")) == 3
+    assert kinds.count(("Ar", "Ne")) == PRESSED // 3
     assert kinds.count(("Ne", "Ne")) == 0  # one neon atom in each frame: it meets only its own images
 
 

@@ -68,7 +68,9 @@ def test_the_held_out_error_foretells_that_of_new_frames(found):
     new = Triangles.empty(["Ar"], [6.0], [fit.choice.degrees], 1)
     new.append(test)
     true = new.errors(fit, 0).force_rmse_ev_per_angstrom
-    assert 0.5 < found.roles["accurate"].held_out.force_rmse_ev_per_angstrom / true < 5.0  # held-out fits have fewer frames
+    assert (
+        0.5 < found.roles["accurate"].held_out.force_rmse_ev_per_angstrom / true < 5.0
+    )  # held-out fits have fewer frames
 
 
 def test_bases_that_the_data_cannot_carry_are_left_out_and_said():
@@ -86,7 +88,7 @@ def test_the_rarest_element_limits_the_basis():
     assert len(rare) < len(both)
 
 
-@pytest.mark.parametrize("frames,folds", [(4, 5), (40, 1), (40, 2)])
+@pytest.mark.parametrize(("frames", "folds"), [(4, 5), (40, 1), (40, 2)])
 def test_where_little_can_be_held_out_the_evidence_decides_and_it_is_said(frames, folds):
     found = searched(argon_frames(frames), settings(folds=folds, environments_per_function=1.0))
     assert found.by == "evidence"

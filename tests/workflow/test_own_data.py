@@ -100,7 +100,7 @@ def test_the_same_command_again_does_nothing_and_changed_data_do_all(finished):
     plan = snakemake(finished.folder, finished.folder / "other.yaml", options=("--dry-run",))
     assert "train" in planned(plan)
     assert "import_data" not in planned(plan)
-    (finished.folder / "my_data.extxyz").touch()
+    write(finished.folder / "my_data.extxyz", argon_frames(40), format="extxyz")
     assert planned(snakemake(finished.folder, finished.config, options=("--dry-run",))) >= RULES
 
 

@@ -89,6 +89,14 @@ def of_all_generations(*names):
     ]
 
 
+def factor_before(wildcards):
+    """The triangles of the generation before. A parameter, not an input: they save time and change nothing, so that
+    a missing file must not make an old training, and all that follows from it, run again.
+    """
+    gen = int(wildcards.gen)
+    return f"{RUN}/factor_gen{gen - 1}.npz" if gen and LINEAR else ""
+
+
 def of_the_loop(wildcards):
     """What the report reads beyond datasets and potentials: nothing where training starts from given data."""
     if OWN_DATA:

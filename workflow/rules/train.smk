@@ -13,25 +13,17 @@ if POSTERIOR:
     FACTOR["posterior"] = f"{RUN}/potential_gen{{gen}}_posterior.npz"
 
 
-def factor_before(wildcards):
-    """The triangles of the generation before. A parameter, not an input: they save time and change nothing, so that
-    a missing file must not make an old training, and all that follows from it, run again.
-    """
-    gen = int(wildcards.gen)
-    return f"{RUN}/factor_gen{gen - 1}.npz" if gen and LINEAR else ""
-
-
 rule train:
     """Search the hyperparameters and fit the potential to all accepted labels."""
     input:
         dataset=f"{RUN}/dataset_gen{{gen}}.extxyz",
         record=f"{RUN}/dataset_gen{{gen}}.json",
     output:
+        **FACTOR,
         yaml=f"{RUN}/potential_gen{{gen}}.yaml",
         yace=f"{RUN}/potential_gen{{gen}}.yace",
         asi=f"{RUN}/potential_gen{{gen}}.asi",
         record=f"{RUN}/potential_gen{{gen}}.json",
-        **FACTOR,
     log:
         f"{RUN}/logs/train/gen{{gen}}.log",
     benchmark:

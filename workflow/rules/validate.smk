@@ -66,6 +66,8 @@ rule report:
     """One page for people, one file for machines."""
     input:
         unpack(of_the_loop),
+        **({"family": f"{RUN}/family/family.json"} if LINEAR else {}),
+        **({"uncertainty": f"{RUN}/uncertainty.json"} if POSTERIOR else {}),
         dump=f"{RUN}/exec_config_dump.yaml",
         datasets=of_all_generations("dataset_gen{gen}.json"),
         potentials=of_all_generations("potential_gen{gen}.json"),
@@ -73,8 +75,6 @@ rule report:
         test=f"{RUN}/testset.json",
         verdict=f"{RUN}/validation/verdict.json",
         dimer=f"{RUN}/validation/dimer.json",
-        **({"family": f"{RUN}/family/family.json"} if LINEAR else {}),
-        **({"uncertainty": f"{RUN}/uncertainty.json"} if POSTERIOR else {}),
     output:
         html=f"{RUN}/report.html",
         summary=f"{RUN}/summary.json",
@@ -96,6 +96,7 @@ rule report:
 rule bundle:
     """What a user takes home: potential, data, config, versions, checksums."""
     input:
+        **(TRUST if POSTERIOR else {}),
         summary=f"{RUN}/summary.json",
         report=f"{RUN}/report.html",
         dump=f"{RUN}/exec_config_dump.yaml",
@@ -106,7 +107,6 @@ rule bundle:
         ),
         data=of_last_generation("dataset_gen{gen}.extxyz", "quarantine_gen{gen}.extxyz"),
         test=f"{RUN}/testset.extxyz",
-        **(TRUST if POSTERIOR else {}),
     output:
         directory(f"{RUN}/bundle"),
     log:

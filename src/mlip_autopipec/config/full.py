@@ -272,7 +272,7 @@ class Training(OwnData):
         description="Weights of an energy (per atom^1/2) against a force to choose from, A. One entry fixes it.",
     )
     prior_powers: Annotated[list[NotNegative], Field(min_length=1), BeforeValidator(_alone)] = Field(
-        [4.0],
+        [4.0, 6.0],
         description="Priors to choose from: coefficients are expected to fall as this power of the degree. One entry "
         "fixes it.",
     )

@@ -6,7 +6,7 @@ import math
 import re
 
 from mlip_autopipec.config.full import Config, Grades, Training
-from mlip_autopipec.report.records import Records, finite
+from mlip_autopipec.report.records import Record, Records, finite
 from mlip_autopipec.report.summary import Summary
 
 
@@ -40,11 +40,20 @@ def made(config: Config, records: Records, summary: Summary) -> str:
     files = ", ".join(labelling.pseudopotentials.values())
     engines = " and ".join(records.dataset["engine"]) or labelling.engine
     return (
-        f"A linear ACE potential for {summary.composition}: {summary.train.functions} functions, cutoff "
+        f"{potential_words(records.potential)} for {summary.composition}: {summary.train.functions} functions, cutoff "
         f"{training.cutoff_angstrom} Å{repulsion_words(training)}. It learnt from {summary.train.frames} cells "
         f"labelled by {engines} with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and a "
         f"{_times(labelling.kmesh)} k-point mesh; it can be as right as these settings are, not more."
     )
+
+
+def potential_words(potential: Record) -> str:
+    """What kind of potential was made, as the start of a sentence."""
+    if potential["trainer"] not in ("linear-ace", "pacemaker"):
+        return f"A potential by {potential['trainer']}"
+    densities = potential.get("densities", 1)
+    kind = "A linear ACE potential" if densities == 1 else f"An ACE potential with {densities} densities"
+    return kind + (", fitted by pacemaker," if potential["trainer"] == "pacemaker" else "")
 
 
 def repulsion_words(training: Training) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
@@ -48,9 +49,10 @@ F = TypeVar("F", bound=FitLike)
 
 
 class VirtualForce(NamedTuple):
-    """Two atoms, how much a wrong force on the second one along x weighs, and what it shall be (eV/A)."""
+    """A structure, how much a wrong force along `direction` (N, 3) weighs, and what it shall be (eV/A)."""
 
     atoms: Atoms
+    direction: Array
     weight: float
     force_ev_per_angstrom: float
 
@@ -66,6 +68,8 @@ class Core:
         screened: (m,) force of the screened nuclei, eV/A.
         below_angstrom: the shortest distance in the data.
         pair: the two elements.
+        structures: what the pair looks like at each distance.
+        direction: (N, 3); its product with the forces of a structure is the force that drives the pair apart.
     """
 
     distances_angstrom: Array
@@ -74,6 +78,8 @@ class Core:
     screened: Array
     below_angstrom: float
     pair: tuple[str, str]
+    structures: list[Atoms]
+    direction: Array
 
     def attracts_at(self, coefficients: Array) -> float | None:
         """Largest distance at which the pair attracts, or None."""
@@ -87,9 +93,9 @@ class Core:
 
     def virtual_forces(self, noise: float, relative_error: float) -> list[VirtualForce]:
         """The same for a model that is not linear."""
-        a, b = self.pair
-        distances, weights, forces = self.distances_angstrom, *self._told(noise, relative_error)
-        return [VirtualForce(dimer(a, b, r), w, f) for r, w, f in zip(distances, weights, forces, strict=True)]
+        weights, forces = self._told(noise, relative_error)
+        told = zip(self.structures, weights, forces, strict=True)
+        return [VirtualForce(atoms, self.direction, float(w), float(f)) for atoms, w, f in told]
 
     def _told(self, noise: float, relative_error: float) -> tuple[Array, Array]:
         """Weight, and force without the baseline's part (eV/A), at every distance."""
@@ -97,14 +103,22 @@ class Core:
         return noise / (relative_error * np.maximum(force, FLOOR_EV_PER_ANGSTROM)), force - self.baseline
 
 
+def attracts_at(calculator: Calculator, core: Core) -> float | None:
+    """Largest distance in A, nearer than any in the data, at which a whole potential lets a pair attract, or None."""
+    forces = [float((core.direction * calculator.get_property("forces", atoms)).sum()) for atoms in core.structures]
+    return attraction_below(core.distances_angstrom, np.array(forces), core.below_angstrom)
+
+
 def core_of(basis: Basis, baseline: Repulsion | None, a: str, b: str, below_angstrom: float) -> Core:
     """The rows of one pair of elements below the shortest distance in the data (A)."""
     count = max(2, round((below_angstrom - NEAREST_ANGSTROM) / STEP_ANGSTROM))
     r = np.linspace(NEAREST_ANGSTROM, max(below_angstrom, NEAREST_ANGSTROM + STEP_ANGSTROM), count, endpoint=False)
     za, zb = (np.full(len(r), float(atomic_numbers[s])) for s in (a, b))
-    rows = np.array([design_rows(basis, dimer(a, b, x)).forces[3] for x in r])
+    structures = [dimer(a, b, x) for x in r]
+    rows = np.array([design_rows(basis, atoms).forces[3] for atoms in structures])
     base = np.zeros(len(r)) if baseline is None else -baseline.pair(r, za, zb)[1]
-    return Core(r, rows, base, -screened_coulomb(r, za, zb)[1], below_angstrom, (a, b))
+    direction = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    return Core(r, rows, base, -screened_coulomb(r, za, zb)[1], below_angstrom, (a, b), structures, direction)
 
 
 def cores_of(basis: Basis, baseline: Repulsion | None, shortest_angstrom: Mapping[str, float]) -> dict[str, Core]:

@@ -83,7 +83,7 @@ def _check_scale(binding_ev_per_atom: np.ndarray, known: dict[str, float], setti
     if settings.check_consistency and not DEEPEST_BINDING_EV_PER_ATOM - 6 < middle < 5:
         atoms = ", ".join(f"{element} {value:.6g} eV" for element, value in known.items())
         raise DataError(
-            f"the energies of the frames and of the isolated atoms ({atoms}) are on two references: the frames would "
-            f"be bound by {-middle:.4g} eV/atom. Mend them or training.reference_energies_ev; if they are right as they "
-            "are, write training.check_consistency: false"
+            f"the energies of the frames and of the isolated atoms ({atoms}) are on two references: the frames "
+            f"would be bound by {-middle:.4g} eV/atom. Mend them or training.reference_energies_ev; if they are right "
+            "as they are, write training.check_consistency: false"
         )

@@ -1,4 +1,4 @@
-"""Our trainer: a linear ACE by regularised least squares, its hyperparameters searched, with active set and posterior."""
+"""Our trainer: a linear ACE by regularised least squares; hyperparameters are searched; active set and posterior."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
-from mlip_autopipec.ace import ACEPotential, active_sets, evaluate, write_asi, write_yace, write_yaml
+from mlip_autopipec.ace import ACECalculator, ACEPotential, active_sets, write_asi, write_yace, write_yaml
 from mlip_autopipec.ace.posterior import Posterior
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.full import Training
-from mlip_autopipec.dimers import attraction_below, dimer, shortest_distances
+from mlip_autopipec.dimers import shortest_distances
 from mlip_autopipec.errors import InputFileError
 from mlip_autopipec.frames import ISOLATED_ATOM
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA, by_type, compare, summarise
 from mlip_autopipec.potential import load_potential, metadata
-from mlip_autopipec.repulsion import Repulsion, chosen_baseline
-from mlip_autopipec.training.core import cores_of, with_repulsive_pairs
+from mlip_autopipec.repulsion import Repulsion, chosen_baseline, pair_name
+from mlip_autopipec.training.core import attracts_at, cores_of, with_repulsive_pairs
 from mlip_autopipec.training.delta import Target, isolated_atom_energies, subtract
 from mlip_autopipec.training.pressed import pressed_cores
 from mlip_autopipec.training.search import STORED, allowed_bases, cutoffs, search
 from mlip_autopipec.training.triangles import Choice, Fit, Triangles
-from mlip_autopipec.training.two_densities import EMBEDDING, refine
+from mlip_autopipec.training.two_densities import EMBEDDING, TOLD, refine
 
 
 def train(
@@ -89,6 +88,7 @@ def train(
         "role": settings.potential,
         "why": found.why[settings.potential],
         "functions": fit.basis.number_of_functions,
+        "densities": potential.embeddings[0].densities,
         "degrees": list(fit.choice.degrees),
         "cutoff_angstrom": fit.choice.cutoff_angstrom,
         "environments": sum(len(t.frame) for t in targets),
@@ -196,22 +196,20 @@ def second_density(
     Args:
         fit, repulsion: the linear fit and what `repulsive_fit` said of it.
     """
-    cores = cores_of(fit.basis, baseline, {name: one["shortest_distance_angstrom"] for name, one in repulsion.items()})
-    pairs = [
-        virtual
-        for name, core in cores.items()
-        for virtual in core.virtual_forces(fit.solution.noise, repulsion[name]["assumed_relative_error"] or 1.0)
-    ]
+    frames = [target.frame for target in targets]
+    shortest = {name: one["shortest_distance_angstrom"] for name, one in repulsion.items()}
+    cores = cores_of(fit.basis, baseline, shortest) | pressed_cores(fit.basis, baseline, shortest, frames)
+    pairs = [one for core in cores.values() for one in core.virtual_forces(fit.solution.noise, TOLD)]
     coefficients, record = refine(targets, triangles, fit, settings.density_iterations, pairs)
     if coefficients is None:
         return linear, record
     better = replace(linear, coefficients=coefficients, embeddings=(EMBEDDING,) * len(linear.elements))
-    for name, core in cores.items():
-        forces = np.array([evaluate(better, dimer(*core.pair, r)).forces[1, 0] for r in core.distances_angstrom])
-        at = attraction_below(core.distances_angstrom, forces + core.baseline, core.below_angstrom)
-        if at is not None and repulsion[name]["attracts_at_angstrom"] is None:
-            reason = f"with two densities {name} attracts at {at:.2f} A, below all data: the linear fit is kept"
-            return linear, record | {"kept": False, "reason": reason}
+    calculator = ACECalculator(better, baseline=baseline)
+    for core in cores.values():
+        at = attracts_at(calculator, core)
+        if at is not None and core.attracts_at(fit.coefficients) is None:
+            reason = f"with two densities {pair_name(*core.pair)} attracts at {at:.2f} A, nearer than any in the data"
+            return linear, record | {"kept": False, "reason": f"{reason}: the linear fit is kept"}
     return better, record
 
 

@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 import yaml as yaml_format
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.ace import ACEPotential, active_sets, read_yaml, write_asi, write_yace, write_yaml
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.full import Training
-from mlip_autopipec.dimers import attraction_below, dimer, scan, shortest_distances
+from mlip_autopipec.dimers import shortest_distances
 from mlip_autopipec.errors import ConfigurationFault, MlipError
 from mlip_autopipec.metrics import by_type, compare, summarise
 from mlip_autopipec.potential import REFERENCES, baseline_of, load_potential, metadata
 from mlip_autopipec.training import linear_ace, pacemaker_dataset
-from mlip_autopipec.training.core import FLOOR_EV_PER_ANGSTROM, Core, VirtualForce, cores_of
+from mlip_autopipec.training.core import FLOOR_EV_PER_ANGSTROM, Core, VirtualForce, attracts_at, cores_of
 from mlip_autopipec.training.delta import Target, subtract
 from mlip_autopipec.training.pacemaker_program import find_program, last_words, run
 
@@ -138,6 +137,7 @@ def train(frames: list[Atoms], settings: Training, yaml: Path, yace: Path, asi: 
     return {
         "trainer": NAME,
         "functions": functions,
+        "densities": settings.densities,
         "degrees": start["degrees"],
         "cutoff_angstrom": start["cutoff_angstrom"],
         "environments": sum(len(frame) for frame in condensed),
@@ -184,15 +184,9 @@ def kept_core(core: Core, linear: ACEPotential, noise_ev_per_angstrom: float) ->
     forces = core.rows @ linear.coefficients
     weights = noise_ev_per_angstrom / (_CORE_ERROR * np.maximum(forces + core.baseline, FLOOR_EV_PER_ANGSTROM))
     return [
-        VirtualForce(dimer(*core.pair, r), float(weight), float(force))
-        for r, weight, force in zip(core.distances_angstrom, weights, forces, strict=True)
+        VirtualForce(atoms, core.direction, float(weight), float(force))
+        for atoms, weight, force in zip(core.structures, weights, forces, strict=True)
     ]
-
-
-def attracts_at(calculator: Calculator, core: Core) -> float | None:
-    """Largest distance in A, nearer than any in the data, at which a pair attracts, or None."""
-    scanned = scan(calculator, *core.pair, core.distances_angstrom, core.below_angstrom)
-    return attraction_below(core.distances_angstrom, scanned["force_ev_per_angstrom"], core.below_angstrom)
 
 
 def _write_start(frames: list[Atoms], settings: Training, folder: Path) -> tuple[ACEPotential, dict[str, Any]]:

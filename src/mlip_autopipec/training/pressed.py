@@ -13,9 +13,9 @@ from mlip_autopipec.dimers import NEAREST_ANGSTROM, TURN, pairs_of
 from mlip_autopipec.repulsion import Repulsion, pair_name, pairs_within, screened_coulomb
 from mlip_autopipec.training.core import Core
 
-PRESSED = 12
+PRESSED = 8
 """Pairs that are pressed in all; every kind of pair gets its share, at least one."""
-DISTANCES = 16
+DISTANCES = 12
 LARGEST_FRAME = 128
 """Atoms; rows of larger frames cost more than they tell."""
 
@@ -57,15 +57,17 @@ def pressed_core(
     k = wanted[np.argmin(r[wanted])]
     i, j, along = first[k], second[k], vector[k] / r[k]
     distances = np.linspace(NEAREST_ANGSTROM, TURN * below_angstrom, DISTANCES, endpoint=False)
-    rows, base = [], np.zeros(DISTANCES)
+    direction = np.zeros((len(frame), 3))
+    direction[i], direction[j] = -0.5 * along, 0.5 * along
+    structures, rows, base = [], [], np.zeros(DISTANCES)
     for n, distance in enumerate(distances):
         near = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
         near.positions[i] += 0.5 * (r[k] - distance) * along
         near.positions[j] -= 0.5 * (r[k] - distance) * along
-        forces = design_rows(basis, near).forces.reshape(len(frame), 3, -1)
-        rows.append(0.5 * np.tensordot(along, forces[j] - forces[i], axes=1))
+        structures.append(near)
+        rows.append(direction.ravel() @ design_rows(basis, near).forces)
         if baseline is not None:
-            push = baseline.get_property("forces", near)
-            base[n] = 0.5 * along @ (push[j] - push[i])
+            base[n] = (direction * baseline.get_property("forces", near)).sum()
     za, zb = (np.full(DISTANCES, float(atomic_numbers[s])) for s in (a, b))
-    return Core(distances, np.array(rows), base, -screened_coulomb(distances, za, zb)[1], below_angstrom, (a, b))
+    screened = -screened_coulomb(distances, za, zb)[1]
+    return Core(distances, np.array(rows), base, screened, below_angstrom, (a, b), structures, direction)

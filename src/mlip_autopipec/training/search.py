@@ -1,4 +1,4 @@
-"""Which basis, cutoff, energy weight and prior: tried on held-out whole trajectories, chosen by a rule, and all of it said."""
+"""Which basis, cutoff, energy weight and prior: tried on held-out trajectories, chosen by a rule, all of it said."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from mlip_autopipec.errors import DataError
 from mlip_autopipec.training.triangles import Choice, Degrees, Misfit, Triangles
 
 ROLES = ("fast", "balanced", "accurate")
-FOLDS_MIN, FRAMES_MIN = 3, 6
-"""With fewer, one odd frame decides the score: the evidence of the fit to all labels is the better judge then."""
+FOLDS_MIN, FRAMES_MIN = 3, 20
+"""With fewer, one odd frame decides the score, and the evidence of the fit to all labels judges better: with 8 random
+structures of mlearn silicon the force errors were 145 (evidence) and 155 meV/A (held out), medians of 10 draws."""
 STORED = 0.5
 """Bases are stored that would be allowed by so much of `environments_per_function`: the data may double before the
 triangles must be made again for a larger basis."""
@@ -95,9 +96,7 @@ class Found:
         }
 
 
-def allowed_bases(
-    atoms: Mapping[str, int], settings: Training, share: float = 1.0
-) -> tuple[list[Degrees], list[str]]:
+def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1.0) -> tuple[list[Degrees], list[str]]:
     """Bases of the ladder that the data can carry, and sentences about the others.
 
     gamma means something only with many more environments than functions, so the basis grows with the data. The
@@ -155,7 +154,7 @@ def search(triangles: Triangles, atoms: Mapping[str, int], settings: Training) -
     ]
     best = [min((p for p in points if p.choice.degrees == degrees), key=lambda p: p.rank) for degrees in bases]
     roles = _roles(best, settings) if trusted else dict.fromkeys(ROLES, min(best, key=lambda p: p.rank))
-    why = {role: _why(role, point, points, roles["accurate"], settings, folds) for role, point in roles.items()}
+    why = {role: _why(role, point, points, roles["accurate"], settings, triangles) for role, point in roles.items()}
     return Found(points, roles, why, left_out, "held-out error" if trusted else "evidence")
 
 
@@ -186,16 +185,19 @@ def _roles(best: list[Point], settings: Training) -> dict[str, Point]:
     }
 
 
-def _why(role: str, point: Point, points: list[Point], accurate: Point, settings: Training, folds: int) -> str:
-    choice = point.choice
+def _why(
+    role: str, point: Point, points: list[Point], accurate: Point, settings: Training, triangles: Triangles
+) -> str:
+    choice, folds, frames = point.choice, len(triangles.folds), len(triangles.uids)
     what = (
         f"{point.functions} functions {list(choice.degrees)}, cutoff {choice.cutoff_angstrom:g} A, energy weight "
         f"{choice.energy_weight:g}, prior power {choice.prior_power:g}"
     )
     if point.held_out is None:
         return (
-            f"{what}: the largest evidence of {len(points)} points, because {folds} "
-            f"{'fold is' if folds == 1 else 'folds are'} too few to hold any out."
+            f"{what}: the largest evidence of {len(points)} points, because {frames} frames in {folds} "
+            f"{'fold' if folds == 1 else 'folds'} are too few to judge by held-out ones (at least {FRAMES_MIN} frames "
+            f"in {FOLDS_MIN} folds)."
         )
     errors = (
         f"{1e3 * point.held_out.energy_rmse_ev_per_atom:.2f} meV/atom and "
@@ -210,4 +212,3 @@ def _why(role: str, point: Point, points: list[Point], accurate: Point, settings
         f"{what}: the smallest basis whose held-out error is at most {ratio:g} times the best "
         f"({point.rank / accurate.rank:.2f} times); {errors}."
     )
-

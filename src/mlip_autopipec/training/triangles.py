@@ -95,7 +95,7 @@ class Misfit(NamedTuple):
 
     def plus(self, other: Misfit) -> Misfit:
         """Both together."""
-        return Misfit(*(a + b for a, b in zip(self, other, strict=True)))
+        return Misfit._make(a + b for a, b in zip(self, other, strict=True))
 
     @property
     def energy_rmse_ev_per_atom(self) -> float:
@@ -388,7 +388,9 @@ class Triangles:
                         raise ValueError("its triangles have another size than its basis")
                     found._factors[float(cutoff), int(fold), kind] = factor
         except Exception as error:  # numpy, zipfile and json raise many kinds for a broken file
-            raise InputFileError(path, f"not the factor of a training ({error})", "Delete it and train again.") from None
+            raise InputFileError(
+                path, f"not the factor of a training ({error})", "Delete it and train again."
+            ) from None
         return found
 
 

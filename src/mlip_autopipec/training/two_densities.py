@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from mlip_autopipec.ace import Basis
-from mlip_autopipec.ace.design_matrix import atom_rows
+from mlip_autopipec.ace.design_matrix import AtomRows, atom_rows
 from mlip_autopipec.ace.embedding import Embedding
 from mlip_autopipec.ace.evaluate import neighbours_of
 from mlip_autopipec.training.core import VirtualForce
@@ -38,6 +38,8 @@ RIDGE = 10.0
 fitted worse than by the linear model; at 10, better; 214 structures are fitted alike."""
 MEMORY_BYTES = 6e9
 """Slopes that may be kept: about 50 000 atoms times 299 functions of silicon."""
+TOLD = 0.3
+"""Relative error within which pairs pressed below the data are told to repel like screened nuclei."""
 GAIN = 0.98
 """The held-out score must fall below this part of the linear one, or the linear potential is kept."""
 _SLOPE_AT_0 = 1.25
@@ -75,31 +77,39 @@ class _Part(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """A frame with weighted labels (3N forces, 6 strain derivatives); a weight of 0 leaves a component out."""
+    """A frame with weighted labels: 3N forces and, with a `stress_weight`, 6 strain derivatives; or a virtual force."""
 
     atoms: Atoms
     energy: float
     energy_weight: float
     labels: Array
-    weights: Array
+    stress_weight: float = 0.0
+    along: Array | None = None  # (3N,) weighted direction of a virtual force
+
+    def slopes(self, row: AtomRows) -> tuple[NDArray[np.int64], Array]:
+        """Which of the labels an atom has a part in, and how it depends on the atom's functions, (labels, F)."""
+        moved = (3 * row.neighbours[:, None] + np.arange(3)).ravel()
+        if self.along is not None:
+            return np.zeros(1, dtype=np.int64), (self.along[moved] @ row.forces)[None]
+        if not self.stress_weight:
+            return moved, row.forces
+        strain = 3 * len(self.atoms) + np.arange(6)
+        return np.append(moved, strain), np.vstack([row.forces, self.stress_weight * row.strain])
 
 
 def _of_target(target: Target, fit: Fit) -> _Sample:
     n = len(target.frame)
-    scale = fit.choice.stress_weight / np.sqrt(n) if target.strain_derivative_ev is not None else 0.0
-    strain = np.zeros(6)
-    if target.strain_derivative_ev is not None:
+    labels, scale = np.asarray(target.forces, dtype=float).ravel(), 0.0
+    if target.strain_derivative_ev is not None and fit.choice.stress_weight > 0:
+        scale = fit.choice.stress_weight / np.sqrt(n)
         offset = fit.stress_offset * target.frame.get_volume() * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
-        strain = scale * (target.strain_derivative_ev - offset)
-    labels = np.append(np.asarray(target.forces, dtype=float).ravel(), strain)
-    weights = np.append(np.ones(3 * n), np.full(6, scale))
-    return _Sample(target.frame, target.energy_ev, fit.choice.energy_weight / np.sqrt(n), labels, weights)
+        labels = np.append(labels, scale * (target.strain_derivative_ev - offset))
+    return _Sample(target.frame, target.energy_ev, fit.choice.energy_weight / np.sqrt(n), labels, scale)
 
 
 def _of_pair(pair: VirtualForce) -> _Sample:
-    labels, weights = np.zeros(12), np.zeros(12)
-    labels[3], weights[3] = pair.weight * pair.force_ev_per_angstrom, pair.weight  # x of the second atom
-    return _Sample(pair.atoms, 0.0, 0.0, labels, weights)
+    label = np.array([pair.weight * pair.force_ev_per_angstrom])
+    return _Sample(pair.atoms, 0.0, 0.0, label, along=pair.weight * pair.direction.ravel())
 
 
 class Problem:
@@ -111,7 +121,7 @@ class Problem:
         targets: what is to be reproduced.
         basis: the functions.
         fit: linear fit whose weights and stress offset are taken over.
-        pairs: virtual forces between two atoms, fitted with every dataset (`core.virtual_forces`).
+        pairs: virtual forces on pairs pressed together, fitted with every dataset (`Core.virtual_forces`).
     """
 
     def __init__(self, targets: Sequence[Target], basis: Basis, fit: Fit, pairs: Sequence[VirtualForce] = ()) -> None:
@@ -120,27 +130,23 @@ class Problem:
         self.atoms = np.array([len(one.atoms) for one in samples])
         self.energy = np.array([one.energy for one in samples])
         self.energy_weight = np.array([one.energy_weight for one in samples])
-        self.labels = np.concatenate([one.labels[one.weights > 0] for one in samples])
-        self.owner = np.concatenate([np.full(np.count_nonzero(s.weights), k) for k, s in enumerate(samples)])
-        self.is_force = np.concatenate([np.flatnonzero(one.weights) < 3 * len(one.atoms) for one in samples])
+        self.labels = np.concatenate([one.labels for one in samples])
+        self.owner = np.repeat(np.arange(len(samples)), [len(one.labels) for one in samples])
+        self.is_force = np.concatenate([np.arange(len(one.labels)) < 3 * len(one.atoms) for one in samples])
         parts: list[_Part] = [_Part([], [], [], [], []) for _ in basis.elements]
         start = 0
         for number, one in enumerate(samples):
-            wanted = np.flatnonzero(one.weights)
-            place = np.full(len(one.weights), -1)
-            place[wanted] = start + np.arange(len(wanted))
             for row in atom_rows(basis, one.atoms):
-                moved = (3 * row.neighbours[:, None] + np.arange(3)).ravel()
-                components = np.append(moved, 3 * len(one.atoms) + np.arange(6))
-                used = place[components] >= 0
-                slopes = np.vstack([row.forces, row.strain])[used] * one.weights[components[used], None]
+                place, slopes = one.slopes(row)
+                if one.along is not None and not slopes.any():
+                    continue  # far from the pair
                 into = parts[row.species]
-                into.output.append(place[components[used]])
-                into.atom.append(np.full(np.count_nonzero(used), len(into.values)))
+                into.output.append(start + place)
+                into.atom.append(np.full(len(place), len(into.values)))
                 into.slopes.append(slopes.astype(np.float32))
                 into.values.append(row.values)
                 into.frame.append(number)
-            start += len(wanted)
+            start += len(one.labels)
         self.elements = [
             _Element(
                 basis.columns(mu), np.array(part.values), np.array(part.frame), np.concatenate(part.slopes),
