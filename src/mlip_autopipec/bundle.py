@@ -27,7 +27,7 @@ def write_bundle(files: dict[str, Any], folder: str | os.PathLike[str]) -> None:
 
     Args:
         files: `potential` (yaml, yace, asi), `data` (dataset, quarantine), `test`, `summary`, `report`, `dump`; where
-            there are: `posterior` and `committee` (files of its members).
+            there are: `posterior`, and files of the members of `committee` and `family`.
         folder: where the bundle goes; an older one is replaced.
     """
     target = Path(folder)
@@ -47,9 +47,10 @@ def _fill(files: dict[str, Any], folder: Path) -> None:
         shutil.copyfile(source, folder / name)
     if "posterior" in files:
         shutil.copyfile(files["posterior"], folder / "potential_posterior.npz")
-        (folder / "committee").mkdir()
-        for member in files["committee"]:
-            shutil.copyfile(member, folder / "committee" / Path(member).name)
+    for group in ("committee", "family"):
+        for member in files.get(group, []):
+            (folder / group).mkdir(exist_ok=True)
+            shutil.copyfile(member, folder / group / Path(member).name)
     for key, name in (("dump", "config.yaml"), ("report", "report.html"), ("summary", "summary.json")):
         shutil.copyfile(files[key], folder / name)
     frames = {
@@ -62,7 +63,8 @@ def _fill(files: dict[str, Any], folder: Path) -> None:
     write_database(folder / "dataset.db", frames)
     write_lammps_example(folder, frames["train"], Path(yaml))
     write_json(folder / "versions.json", versions())
-    readme = _readme(read_json(files["summary"]), read_yaml(yaml).metadata, "posterior" in files)
+    more = (TRUST if "posterior" in files else "") + (FAMILY if "family" in files else "")
+    readme = _readme(read_json(files["summary"]), read_yaml(yaml).metadata, more, "posterior" in files)
     (folder / "README.txt").write_text(readme, encoding="utf-8")
     whole = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = [f"{sha256(path)}  {path.relative_to(folder)}" for path in whole]
@@ -155,12 +157,14 @@ Y. Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021) and A. Bochkarev et al., 
 TRUST = """potential_posterior.npz  the errors to be expected of energies and forces, calibrated; for ASE
 committee/           potentials drawn from its posterior: compute a quantity with each, the scatter is its error
 """
+FAMILY = """family/              faster and more accurate potentials of the same data; report.html compares them
+"""
 ASK_DEVIATION = """
     atoms.calc = load_potential("potential.yaml", "potential.asi", "potential_posterior.npz")
     atoms.calc.deviation(atoms)     # expected errors: energy_ev, forces_ev_per_angstrom"""
 
 
-def _readme(summary: dict[str, Any], said: dict[str, str], trusted: bool) -> str:
+def _readme(summary: dict[str, Any], said: dict[str, str], more_files: str, trusted: bool) -> str:
     verdict = "passed its validation" if summary["passed"] else "did NOT pass: " + "; ".join(summary["failures"])
     return f"""An interatomic potential for {summary["composition"]}, made by MLIP-AutoPipe. It {verdict}.
 
@@ -168,7 +172,7 @@ report.html          what it was made from, where it holds and where it does not
 potential.yaml       the ACE in B-basis form: for LAMMPS pair_style pace/extrapolation (with gamma) and for ASE
 potential.asi        its active set, from which gamma is computed
 potential.yace       the same potential in contracted form: for LAMMPS pair_style pace (faster, no gamma)
-{TRUST if trusted else ""}in.lammps            a ready LAMMPS input, start.data its structure. Keep all its pair lines
+{more_files}in.lammps            a ready LAMMPS input, start.data its structure. Keep all its pair lines
 train.extxyz         all labels it was trained on; test.extxyz: held out; quarantine.extxyz: refused, with reasons
 dataset.db           the same as an ASE database; the key 'state' tells them apart
 config.yaml          the whole configuration: feeding it back makes the potential again

@@ -162,6 +162,7 @@ def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | li
         found = evaluate(Model(1.10 - 0.04 * generation), dataset, test)
         write("evaluations", f"evaluation/gen{generation}.json", found, many=True)
         potential = {
+            "trainer": "linear-ace", "densities": 1, "second_density": {},
             "functions": 60 + 20 * generation, "stress_offset_gpa": 1.25, "train": found["train"],
             "train_by_type": by_type([]), "versions": versions(),
             "warnings": [] if broken.atom else ["No energy of an isolated Cu atom: its reference is the mean energy."],

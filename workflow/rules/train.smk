@@ -65,6 +65,13 @@ rule evaluate:
         "../../scripts/evaluate.py"
 
 
+FAMILY = expand(
+    f"{RUN}/family/{{role}}.{{kind}}",
+    role=["fast", "balanced", "accurate"],
+    kind=["yaml", "yace", "asi"],
+)
+
+
 if LINEAR:
 
     rule family:
@@ -76,11 +83,7 @@ if LINEAR:
             dataset=of_last_generation("dataset_gen{gen}.extxyz"),
             test=f"{RUN}/testset.extxyz",
         output:
-            potentials=expand(
-                f"{RUN}/family/{{role}}.{{kind}}",
-                role=["fast", "balanced", "accurate"],
-                kind=["yaml", "yace", "asi"],
-            ),
+            potentials=FAMILY,
             record=f"{RUN}/family/family.json",
         log:
             f"{RUN}/logs/family.log",

@@ -96,6 +96,7 @@ rule report:
 rule bundle:
     """What a user takes home: potential, data, config, versions, checksums."""
     input:
+        **({"family": FAMILY} if LINEAR else {}),
         **(TRUST if POSTERIOR else {}),
         summary=f"{RUN}/summary.json",
         report=f"{RUN}/report.html",
