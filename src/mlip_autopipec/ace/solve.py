@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
-from mlip_autopipec.artifacts import atomic_path
-from mlip_autopipec.errors import DataError, InputFileError
+from mlip_autopipec.errors import DataError
 
 Array = NDArray[np.float64]
 
@@ -139,32 +136,6 @@ class Factor:
         """Upper triangular (at most columns + 1 rows) R of [A | y]."""
         self._reduce()
         return self._triangle
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the factor as .npz, whole or not at all."""
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, triangle=self.triangle, rows=self.rows, columns=self.columns)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Factor:
-        """Read a factor written by `save`.
-
-        Raises:
-            InputFileError: missing, truncated or another kind of file.
-        """
-        if not Path(path).is_file():
-            raise InputFileError(path, "no such file", "Run the training that writes it.")
-        try:
-            with np.load(path, allow_pickle=False) as data:
-                factor = cls(int(data["columns"]))
-                factor.rows = int(data["rows"])
-                triangle = np.array(data["triangle"], dtype=float)
-        except Exception as error:  # numpy and zipfile raise many kinds for a broken file
-            raise InputFileError(path, f"not a saved factor ({error})", "Delete it and train again.") from None
-        if triangle.ndim != 2 or triangle.shape[1] != factor.columns + 1 or not np.isfinite(triangle).all():
-            raise InputFileError(path, f"the factor has shape {triangle.shape}", "Delete it and train again.")
-        factor._triangle = triangle
-        return factor
 
     def solve(self, prior: ArrayLike | None = None, ridge: float | None = None) -> Solution:
         """Posterior mean of the coefficients.
