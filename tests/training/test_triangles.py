@@ -7,7 +7,8 @@ from argon import argon_frames
 from mlip_autopipec.ace import Factor, design_rows
 from mlip_autopipec.errors import DataError, InputFileError
 from mlip_autopipec.training.delta import subtract
-from mlip_autopipec.training.triangles import Choice, Layout, Triangles
+from mlip_autopipec.training.layout import Layout
+from mlip_autopipec.training.triangles import Choice, Triangles
 
 LADDER = [(5, 3), (8, 5), (9, 6, 4)]
 CHOICE = Choice((8, 5), 6.0, 10.0, 2.0, 4.0)

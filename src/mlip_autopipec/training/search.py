@@ -13,7 +13,8 @@ import numpy as np
 from mlip_autopipec.ace import BasisSpec, build_basis
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.training.triangles import Choice, Degrees, Misfit, Triangles
+from mlip_autopipec.training.layout import Degrees
+from mlip_autopipec.training.triangles import Choice, Misfit, Triangles
 
 ROLES = ("fast", "balanced", "accurate")
 FOLDS_MIN, FRAMES_MIN = 3, 20
