@@ -7,12 +7,11 @@ with job(snakemake.log[0]):
 
     from mlip_autopipec.artifacts import read_json, write_record
     from mlip_autopipec.config import decided
-    from mlip_autopipec.config.full import Training
     from mlip_autopipec.frames import read_frames
     from mlip_autopipec.training import train
 
     i, o, p = snakemake.input, snakemake.output, snakemake.params
-    settings = Training(**decided(p.settings, read_json(i.record)))
+    settings = decided(p.settings, read_json(i.record))
     more = {name: Path(path) for name, path in o.items() if name in ("factor", "posterior")}
     if p.previous:
         more["previous"] = Path(p.previous)

@@ -63,7 +63,8 @@ def _fill(files: dict[str, Any], folder: Path) -> None:
     write_database(folder / "dataset.db", frames)
     write_lammps_example(folder, frames["train"], Path(yaml))
     write_json(folder / "versions.json", versions())
-    more = (TRUST if "posterior" in files else "") + (FAMILY if "family" in files else "")
+    told = (("posterior", POSTERIOR), ("committee", COMMITTEE), ("family", FAMILY))
+    more = "".join(text for key, text in told if files.get(key))
     readme = _readme(read_json(files["summary"]), read_yaml(yaml).metadata, more, "posterior" in files)
     (folder / "README.txt").write_text(readme, encoding="utf-8")
     whole = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -154,8 +155,9 @@ Y. Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021) and A. Bochkarev et al., 
 """
 
 
-TRUST = """potential_posterior.npz  the errors to be expected of energies and forces, calibrated; for ASE
-committee/           potentials drawn from its posterior: compute a quantity with each, the scatter is its error
+POSTERIOR = """potential_posterior.npz  the errors to be expected of energies and forces, calibrated; for ASE
+"""
+COMMITTEE = """committee/           potentials drawn from that posterior: compute with each, the scatter is the error
 """
 FAMILY = """family/              faster and more accurate potentials of the same data; report.html compares them
 """

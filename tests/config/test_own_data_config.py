@@ -43,8 +43,11 @@ def test_what_the_data_decide_completes_the_configuration_and_the_dump_reproduce
 
 
 def test_settings_of_the_loop_are_not_touched_by_a_record_without_decisions():
-    assert decided({"cutoff_angstrom": 5.0}, {"accepted": 3}) == {"cutoff_angstrom": 5.0}
-    assert decided({"cutoff_angstrom": None}, {"inferred": INFERRED})["cutoff_angstrom"] == 6.0
+    lengths = {"zbl_inner_angstrom": 1.0, "zbl_outer_angstrom": 1.6}
+    assert decided({"cutoff_angstrom": 5.0, **lengths}, {"accepted": 3}).cutoff_angstrom == 5.0
+    assert decided({"cutoff_angstrom": None, **lengths}, {"inferred": INFERRED}).cutoff_angstrom == 6.0
+    with pytest.raises(ConfigError, match=r"training.*times the smallest of cutoff_factors.*decided by the data"):
+        decided({"cutoff_factors": [0.2, 1.0], **lengths}, {"inferred": INFERRED})
 
 
 @pytest.mark.parametrize(

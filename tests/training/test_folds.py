@@ -38,13 +38,27 @@ def test_static_cells_are_spread_over_all_folds():
 
 
 def test_frames_of_unknown_descent_are_cut_into_contiguous_blocks_of_one_kind():
-    frames = [*imported(20, "liquid"), *imported(3, "surface")]
+    frames = [*imported(40, "liquid"), *imported(3, "surface")]
     names = trajectories(frames, 5)
-    assert [len({*names[k : k + 4]}) for k in range(0, 20, 4)] == [1] * 5
-    assert len(set(names[:20])) == 5
-    assert not set(names[:20]) & set(names[20:])
+    assert [len({*names[k : k + 8]}) for k in range(0, 40, 8)] == [1] * 5
+    assert len(set(names[:40])) == 5
+    assert len(set(names[40:])) == 1
+    assert not set(names[:40]) & set(names[40:])
     bare = [Atoms("Si2", positions=[[0, 0, 0], [0, 0, 2.3]]) for _ in range(10)]
-    assert len(set(trajectories(bare, 5))) == 5
+    assert trajectories(bare, 5) == [*trajectories(bare, 5)[:1]] * 5 + [*trajectories(bare, 5)[5:6]] * 5
+
+
+def test_frames_of_two_kinds_that_take_turns_stay_together():
+    both = [one for pair in zip(imported(10, "a"), imported(10, "b"), strict=True) for one in pair]
+    names = trajectories(both, 5)
+    assert len(set(names[::2])) == len(set(names[1::2])) == 2
+
+
+def test_files_are_trajectories_of_their_own():
+    frames = [frame(f"{file}.xyz frame {k}", "md", imported=True) for file in "abc" for k in range(4)]
+    names = trajectories(frames, 5)
+    assert len(set(names)) == 3
+    assert len(set(assign(frames, 3))) == 3
 
 
 def test_blocks_of_different_compositions_are_different():

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from argon import argon_frames
+from ase import Atoms
 
 from mlip_autopipec.ace import Factor, design_rows
 from mlip_autopipec.errors import DataError, InputFileError
-from mlip_autopipec.training.delta import subtract
+from mlip_autopipec.frames import new_frame
+from mlip_autopipec.training.delta import Target, subtract
 from mlip_autopipec.training.layout import Layout
-from mlip_autopipec.training.triangles import Choice, Triangles
+from mlip_autopipec.training.triangles import Choice, Misfit, Triangles
 
 LADDER = [(5, 3), (8, 5), (9, 6, 4)]
 CHOICE = Choice((8, 5), 6.0, 10.0, 2.0, 4.0)
@@ -40,6 +42,28 @@ def direct(triangles, targets, choice):
         offset = weight * target.frame.get_volume() * np.array([1.0, 1, 1, 0, 0, 0])
         factor.append(np.column_stack([weight * rows.strain, offset]), weight * target.strain_derivative_ev)
     return factor.solve(np.append(basis.smoothness ** (choice.prior_power / 4), 1.0))
+
+
+def test_labels_of_atoms_that_the_cutoff_does_not_reach_count_as_errors():
+    far = []
+    for k, r in enumerate(np.linspace(3.0, 5.8, 15)):
+        dimer = Atoms("Ar2", positions=[[0, 0, 0], [r, 0, 0]], cell=[30] * 3, pbc=False)
+        frame = new_frame(dimer, origin=f"dimer {k}", config_type="dimer")
+        frames_force = np.array([[1.0, 0, 0], [-1.0, 0, 0]])
+        far.append(Target(frame, -1.0, frames_force, None))
+    parts = Triangles.empty(["Ar"], [4.0], [(6, 4)], 2)
+    parts.append(far)
+    choice = Choice((6, 4), 4.0, 10.0, 0.0, 4.0)
+    fit = parts.solve(choice)
+    found = Misfit()
+    for fold in parts.folds:
+        found = found.plus(parts.errors(fit, fold))
+    wrong = 0.0
+    for target in far:
+        rows = design_rows(fit.basis, target.frame)
+        wrong += ((rows.forces @ fit.coefficients - target.forces.ravel()) ** 2).sum()
+    assert found.force == pytest.approx(wrong, rel=1e-9)
+    assert found.force_rmse_ev_per_angstrom > 0.3
 
 
 def test_any_basis_and_weight_give_the_fit_of_the_rows(triangles, targets):

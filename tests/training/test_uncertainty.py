@@ -128,6 +128,17 @@ def test_a_committee_disagrees_by_as_much_as_it_errs_and_is_whole(trained, noisy
         load_potential(yaml, asi, npz)
 
 
+def test_with_one_fold_the_posterior_is_not_calibrated_and_that_is_said(calculator, noisy):
+    single = Triangles.empty(["Ar"], [6.0], [CHOICE.degrees], 1)
+    single.append(subtract(noisy, {"Ar": -0.1}, BASELINE))
+    single.choice = CHOICE
+    better, record = assess(calculator, single, noisy, argon_frames(3, seed=5))
+    assert record["calibration"] is None
+    assert "held_out" not in record
+    assert better is calculator.posterior
+    assert record["test"]["before"] == record["test"]["after"]
+
+
 def test_one_potential_is_no_committee(trained, noisy):
     _, potential, _ = trained
     one = ACECalculator(potential, reference_energies={"Ar": -0.1}, baseline=BASELINE)

@@ -95,6 +95,11 @@ def test_the_same_command_again_does_nothing_and_changed_data_do_all(finished):
     again = snakemake(finished.folder, finished.config)
     assert "Nothing to be done" in again.stdout, again.stdout
     config = yaml.safe_load(finished.config.read_text())
+    config["training"] |= {"committee": 3, "pacemaker_maxiter": 7}
+    (finished.folder / "other.yaml").write_text(yaml.safe_dump(config))
+    plan = planned(snakemake(finished.folder, finished.folder / "other.yaml", options=("--dry-run",)))
+    assert "uncertainty" in plan
+    assert not {"train", "import_data", "evaluate"} & plan
     config["training"]["baseline"] = "none"
     (finished.folder / "other.yaml").write_text(yaml.safe_dump(config))
     plan = snakemake(finished.folder, finished.folder / "other.yaml", options=("--dry-run",))

@@ -34,7 +34,7 @@ rule train:
         mem_mb=4000 if CONFIG.training.densities == 1 else 12000,
         runtime=TRAINING_MINUTES,
     params:
-        settings=CONFIG.training.model_dump(),
+        settings=CONFIG.training.of_the_fit(),
         previous=factor_before,
         seed=CONFIG.seed,
     message:

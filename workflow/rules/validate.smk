@@ -1,7 +1,6 @@
 """The last potential: how far it can be trusted, report and bundle."""
 
 # Only a linear fit leaves the posterior that errors to be expected come from.
-TRUSTED = LINEAR and CONFIG.training.densities == 1
 MEMBERS = range(1, CONFIG.training.committee + 1)
 COMMITTEE = expand(
     f"{RUN}/committee/potential_{{k}}.{{kind}}", k=MEMBERS, kind=["yaml", "yace"]
@@ -55,6 +54,7 @@ if POSTERIOR:
             mem_mb=4000,
             runtime=60,
         params:
+            committee=CONFIG.training.committee,
             seed=CONFIG.seed,
         message:
             "Calibrating uncertainties and drawing a committee"

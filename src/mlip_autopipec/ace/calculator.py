@@ -65,6 +65,7 @@ class ACECalculator(Calculator):
         self.threads = threads
         self.skin_angstrom = skin_angstrom
         self._near: Neighbours | None = None
+        self._near_of: Potential | None = None
         self._numbers: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         if active_set_inverse is not None:
             if not isinstance(potential, ACEPotential):
@@ -97,9 +98,10 @@ class ACECalculator(Calculator):
             DataError: as `find_neighbours`.
         """
         near = self._near
-        if near is None or not np.array_equal(self._numbers, atoms.numbers) or not near.serves(atoms):
+        same = self._near_of is self.potential and np.array_equal(self._numbers, atoms.numbers)
+        if near is None or not same or near.skin != self.skin_angstrom or not near.serves(atoms):
             near = self._near = neighbours_of(self.potential, atoms, self.skin_angstrom, self.threads)
-            self._numbers = atoms.numbers.copy()
+            self._numbers, self._near_of = atoms.numbers.copy(), self.potential
         return near
 
     def _energy_forces_stress(self, atoms: Atoms) -> dict[str, Any]:

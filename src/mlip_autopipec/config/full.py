@@ -248,6 +248,16 @@ class OwnData(Section):
 class Training(OwnData):
     """The interatomic potential."""
 
+    def of_the_fit(self) -> dict[str, Any]:
+        """What the fit itself depends on: another value here means another potential."""
+        data = set(OwnData.model_fields) - {"reference_energies_ev"}
+        others = {"committee", *data}
+        if self.trainer != "pacemaker":
+            others |= {name for name in type(self).model_fields if name.startswith("pacemaker_")}
+        if self.trainer != "linear-ace" or self.densities == 1:
+            others |= {"density_iterations"}
+        return self.model_dump(exclude=others)
+
     trainer: Trainer = Field(
         "linear-ace",
         description="What fits the potential: 'linear-ace', 'pacemaker' (a program with a licence of its own, see "
@@ -296,7 +306,8 @@ class Training(OwnData):
     densities: Annotated[int, Field(ge=1, le=2)] = Field(
         1,
         description="Atomic densities: 1 (linear), or 2 with a Finnis-Sinclair square root of the second. linear-ace "
-        "keeps a second one only where it predicts held-out trajectories better, and has no posterior then.",
+        "keeps a second one only where it predicts held-out trajectories better. With 2, kept or not, there is no "
+        "posterior and no committee.",
     )
     density_iterations: Count = Field(300, description="Iterations of linear-ace's fit of two densities, at most.")
     baseline: Literal["zbl", "lennard-jones", "none"] = Field(

@@ -161,14 +161,26 @@ def resolve(
     return DataConfig.model_validate(nest(known)), known
 
 
-def decided(settings: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+def decided(settings: dict[str, Any], record: dict[str, Any]) -> Training:
     """The section `training` as it was written, completed by what the data decided.
 
     Args:
         settings: the section, in which what the data decide may be None.
         record: `dataset_gen{N}.json`; without `inferred` (in the loop) nothing is changed.
+
+    Raises:
+        ConfigError: what the user wrote and what the data decided do not go together.
     """
     inferred = record.get("inferred", {}).items()
-    return settings | {
+    whole = settings | {
         key.removeprefix("training."): found["value"] for key, found in inferred if key.startswith("training.")
     }
+    try:
+        return Training(**whole)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(
+            ".".join(["training", *map(str, fault["loc"])]), fault["input"] if fault["loc"] else "...",
+            fault["msg"].removeprefix("Value error, "),
+            "Lengths that are not written were decided by the data: write them too, or change those that are.",
+        ) from None  # fmt: skip

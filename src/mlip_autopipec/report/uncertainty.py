@@ -20,6 +20,7 @@ def section(records: Records) -> dict[str, Any]:
     found: dict[str, Any] = {"pictures": {}, "rows": [], "sentences": [], "pairs": []}
     if records.uncertainty is not None:
         found["rows"] = coverage_rows(records.uncertainty)
+        found["calibrated"] = records.uncertainty.get("calibration") is not None
         found["sentences"] = sentences(records.uncertainty)
         if "reliability" in records.uncertainty:
             found["pictures"]["reliability"] = reliability_picture(records.uncertainty["reliability"])
@@ -34,7 +35,7 @@ def coverage_rows(uncertainty: Record) -> list[dict[str, Any]]:
     rows = []
     for key, name in (("held_out", "training, held out"), ("test", "test")):
         for when in ("before", "after"):
-            one = uncertainty[key][when]
+            one = uncertainty.get(key, {}).get(when, {})
             if "force_within_one" in one:
                 rows.append({"set": name, "when": when, **one})
     return rows

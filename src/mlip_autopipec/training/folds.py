@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
 
 from ase import Atoms
 
 _WALKED = re.compile(r"(?P<walk>.+) step \d+")
+_READ = re.compile(r"(?P<file>.+) frame \d+")
+SHORTEST = 5
+"""Frames of unknown descent that follow one another and are held out together, at least, where there are so many."""
 
 
-def trajectories(frames: Sequence[Atoms], number: int) -> list[str]:
+def trajectories(frames: Sequence[Atoms], number: int, shortest: int = SHORTEST) -> list[str]:
     """Name of the trajectory that each frame belongs to; frames of one trajectory must not be told apart by a fold.
 
     A walker's frames (`origin` ends in 'step <n>') are one trajectory; its generation is part of the origin. Every
     cell that a generator built (`parent` or `origin` says so) stands for itself: cells of the perfect crystal at
-    different strains are no trajectory, and must not all be held out at once. Frames of unknown descent are cut into
-    `number` contiguous blocks for each run of frames of the same composition and `config_type`, since neighbours in
-    a file are often neighbours in time.
+    different strains are no trajectory, and must not all be held out at once. Frames of unknown descent are grouped by
+    file, composition and `config_type`, wherever they stand in the file; each group is cut into at most `number` blocks
+    of `shortest` frames or more, since neighbours in a file are often neighbours in time.
     """
     names: list[str] = [""] * len(frames)
     foreign = []
@@ -31,13 +33,13 @@ def trajectories(frames: Sequence[Atoms], number: int) -> list[str]:
             names[k] = f"{origin} of {frame.info.get('uid', k)}"
         else:
             foreign.append(k)
-    counts: dict[tuple[str, str], int] = {}
-    for kind, run in groupby(foreign, key=lambda k: _kind(frames[k])):
-        members = list(run)
-        counts[kind] = counts.get(kind, 0) + 1
-        length = -(-len(members) // number)
+    groups: dict[str, list[int]] = {}
+    for k in foreign:
+        groups.setdefault(_group(frames[k]), []).append(k)
+    for group, members in groups.items():
+        length = max(-(-len(members) // number), shortest)
         for place, k in enumerate(members):
-            names[k] = f"{kind[1]} {kind[0]}, run {counts[kind]}, block {place // length + 1}"
+            names[k] = f"{group}, block {place // length + 1}"
     return names
 
 
@@ -61,5 +63,7 @@ def _imported(frame: Atoms) -> bool:
     return bool(frame.info.get("imported", False))
 
 
-def _kind(frame: Atoms) -> tuple[str, str]:
-    return frame.get_chemical_formula(), str(frame.info.get("config_type", ""))
+def _group(frame: Atoms) -> str:
+    read = _READ.fullmatch(str(frame.info.get("origin", "")))
+    file = read["file"] if read else ""
+    return f"{frame.info.get('config_type', '')} {frame.get_chemical_formula()} {file}"

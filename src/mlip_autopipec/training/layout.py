@@ -79,12 +79,15 @@ class Layout:
             offset = scale * target.frame.get_volume() * np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
             parts[STRESS] = (scale * rows.strain, scale * target.strain_derivative_ev, offset)
         # What symmetry makes zero for every function is no evidence of small noise: a perfect crystal is full of it.
+        # Zeros of atoms without neighbours are kept: there the basis sees nothing, and its errors must count.
         silent = _SILENT * float(np.linalg.norm(rows.energy)) / len(target.frame)
+        alone = ~rows.per_atom.any(axis=1)
+        kept = {ENERGY: np.array([True]), FORCES: np.repeat(alone, 3), STRESS: np.full(6, alone.all())}
         found = {}
         for kind, (block, values, first) in parts.items():
             wide = np.empty((len(values), block.shape[1] + 1))
             wide[:, 0] = first
             np.take(block, self.order, axis=1, out=wide[:, 1:])
-            heard = np.linalg.norm(wide, axis=1) > silent
+            heard = kept[kind] | (np.linalg.norm(wide, axis=1) > silent)
             found[kind] = (wide, values) if heard.all() else (wide[heard], values[heard])
         return found

@@ -180,7 +180,9 @@ def split(frames: list[Checked], fraction: float, seed: int) -> tuple[list[Check
     blocks: dict[tuple[str, str], list[Checked]] = {}
     for file in dict.fromkeys(one.source.file for one in good):
         members = [one for one in good if one.source.file == file]
-        names = trajectories([one.frame for one in members if one.frame is not None], max(2, round(2 / fraction)))
+        names = trajectories(
+            [one.frame for one in members if one.frame is not None], max(2, round(2 / fraction)), shortest=1
+        )
         for name, one in zip(names, members, strict=True):
             blocks.setdefault((file, name), []).append(one)
     by_type: dict[str, list[list[Checked]]] = {}

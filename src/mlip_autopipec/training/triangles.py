@@ -61,7 +61,8 @@ class Fit(NamedTuple):
         coefficients: (F,) in eV.
         stress_offset: isotropic offset of all labelled stresses, eV/A^3.
         solution: posterior of the coefficients in the order of `basis`, the offset last.
-        log_evidence: of the labels themselves (weights do not change its scale), for comparing choices.
+        log_evidence: of the labels themselves (weights do not change its scale), for comparing choices; with further
+            rows (`solve(more=...)`) of those too.
     """
 
     choice: Choice

@@ -206,7 +206,8 @@ def assess(
 
     Returns:
         The calibrated posterior, and the record: ``calibration``, ``held_out`` and ``test`` (coverage before and
-        after), ``reliability``, ``ranking`` and ``cpu_us_per_atom`` of a deviation.
+        after), ``reliability``, ``ranking`` and ``cpu_us_per_atom`` of a deviation. With one fold nothing can be held
+        out: ``calibration`` is null and the posterior is the fit's own.
 
     Raises:
         DataError: dataset and factor do not belong together.
@@ -218,21 +219,21 @@ def assess(
     references, baseline = references_of(said), baseline_of(said)
     known = subtract(list(dataset), references, baseline)
     asked = subtract([f for f in test if ENERGY in f.info and FORCES in f.arrays], references, baseline)
-    held_out = held_out_errors(triangles, known)
-    better = calibrated(posterior, held_out)
-    on_test = Errors.of(_parts(potential.basis, posterior, asked))
-    record: dict[str, Any] = {
-        "calibration": {
+    record: dict[str, Any] = {"expected_within": {"one": ONE_SIGMA, "two": TWO_SIGMA}, "calibration": None}
+    better = posterior
+    if len(triangles.folds) > 1:
+        held_out = held_out_errors(triangles, known)
+        better = calibrated(posterior, held_out)
+        record["calibration"] = {
             "energy_scale_ev": better.energy_law.scale,
             "energy_power": better.energy_law.power,
             "force_scale_ev_per_angstrom": better.force_law.scale,
             "force_power": better.force_law.power,
             "draw_scale": better.draw_scale,
-        },
-        "expected_within": {"one": ONE_SIGMA, "two": TWO_SIGMA},
-        "held_out": {"before": coverage(held_out, posterior), "after": coverage(held_out, better)},
-        "test": {"before": coverage(on_test, posterior), "after": coverage(on_test, better)},
-    }
+        }
+        record["held_out"] = {"before": coverage(held_out, posterior), "after": coverage(held_out, better)}
+    on_test = Errors.of(_parts(potential.basis, posterior, asked))
+    record["test"] = {"before": coverage(on_test, posterior), "after": coverage(on_test, better)}
     if asked:
         record["reliability"] = reliability(on_test, better)
         record["ranking"] = ranking(on_test, better, [calculator.gamma(t.frame) for t in asked])
