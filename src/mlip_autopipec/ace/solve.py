@@ -137,13 +137,18 @@ class Factor:
         self._reduce()
         return self._triangle
 
-    def solve(self, prior: ArrayLike | None = None, ridge: float | None = None) -> Solution:
+    def solve(
+        self, prior: ArrayLike | None = None, ridge: float | None = None, widest: float = np.inf
+    ) -> Solution:
         """Posterior mean of the coefficients.
 
         Args:
             prior: (F,) positive weights g; coefficients are expected proportional to 1/g. None: all 1.
             ridge: fixed strength; None: the one with the largest evidence (D. J. C. MacKay, Neural Computation 4, 415
                 (1992)), noise eliminated at its maximum.
+            widest: largest standard deviation that the prior of a coefficient with weight 1 may have. The evidence of
+                data that hardly vary (one molecule, rattled) knows no limit: it would buy the last digit of the fit
+                with coefficients of 1e9 that cancel in the data and nowhere else.
 
         Raises:
             DataError: no rows, or a prior of the wrong shape or sign.
@@ -164,7 +169,7 @@ class Factor:
         if singular[0] == 0.0:
             raise DataError("all rows are zero: no structure has neighbours within the cutoff.")
         evidence = _Evidence(singular**2, along**2, rest, self.rows)
-        chosen = evidence.best() if ridge is None else ridge
+        chosen = evidence.best(widest) if ridge is None else ridge
         log_evidence, noise = evidence(chosen)
         return Solution(
             coefficients=scales * (right.T @ (singular * along / (singular**2 + chosen))),
@@ -201,8 +206,9 @@ class _Evidence:
         gain = float(np.log1p(self.squares / ridge).sum())
         return -0.5 * (self.rows * (np.log(2 * np.pi * variance) + 1) + gain), float(np.sqrt(variance))
 
-    def best(self) -> float:
-        """The strength of the largest evidence on a fixed grid of 20 per decade, coarse scan first.
+    def best(self, widest: float) -> float:
+        """The strength of the largest evidence on a fixed grid of 20 per decade, coarse scan first; not so weak that
+        the prior's standard deviation, noise / sqrt(ridge), exceeds `widest`.
 
         The grid starts 30 decades below the largest squared singular value: one heavy column (a free reference
         energy) must not push the others' strengths out of the scan. It is fixed because the evidence is flat at its
@@ -212,7 +218,9 @@ class _Evidence:
         top = round(20 * float(np.log10(self.squares[0])))
 
         def value(k: int) -> float:
-            return self(10.0 ** (k / 20))[0]
+            ridge = 10.0 ** (k / 20)
+            found, noise = self(ridge)
+            return found if noise <= widest * np.sqrt(ridge) else -np.inf
 
         near = max(range(top - 600, top + 21, 5), key=value)
         return float(10.0 ** (max(range(near - 5, near + 6), key=value) / 20))

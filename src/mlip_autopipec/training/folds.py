@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from ase import Atoms
@@ -44,17 +45,22 @@ def trajectories(frames: Sequence[Atoms], number: int, shortest: int = SHORTEST)
 
 
 def assign(frames: Sequence[Atoms], number: int) -> list[int]:
-    """Fold of each frame, 0 to `number` - 1; whole trajectories, folds of about the same number of atoms.
+    """Fold of each frame, 0 to `number` - 1; whole trajectories, every `config_type` spread over all folds.
 
-    In the order of the frames, a trajectory that appears for the first time goes to the fold with the fewest atoms so
-    far. Frames that are added at the end therefore never move those before them.
+    In the order of the frames, a trajectory that appears for the first time goes to the fold with the fewest atoms of
+    its type so far, and among those to the one with the fewest of all: a fold of one easy type would judge by that
+    alone. Frames that are added at the end never move those before them.
     """
-    atoms = [0] * number
+    atoms, of_type = [0] * number, Counter[tuple[str, int]]()
     known: dict[str, int] = {}
     folds = []
     for name, frame in zip(trajectories(frames, number), frames, strict=True):
-        fold = known.setdefault(name, min(range(number), key=atoms.__getitem__))
+        kind = str(frame.info.get("config_type", ""))
+        if name not in known:
+            known[name] = min(range(number), key=lambda fold: (of_type[kind, fold], atoms[fold]))
+        fold = known[name]
         atoms[fold] += len(frame)
+        of_type[kind, fold] += len(frame)
         folds.append(fold)
     return folds
 

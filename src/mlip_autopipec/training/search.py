@@ -20,6 +20,8 @@ ROLES = ("fast", "balanced", "accurate")
 FOLDS_MIN, FRAMES_MIN = 3, 20
 """With fewer, one odd frame decides the score, and the evidence of the fit to all labels judges better: with 8 random
 structures of mlearn silicon the force errors were 145 (evidence) and 155 meV/A (held out), medians of 10 draws."""
+TIE = 1.02
+"""Scores of a few hundred frames are no more certain than to some per cent."""
 STORED = 0.5
 """Bases are stored that would be allowed by so much of `environments_per_function`: the data may double before the
 triangles must be made again for a larger basis."""
@@ -153,10 +155,18 @@ def search(triangles: Triangles, atoms: Mapping[str, int], settings: Training) -
         _try(triangles, Choice(degrees, cutoff, weight, settings.stress_weight, power), trusted)
         for degrees, cutoff, weight, power in grid
     ]
-    best = [min((p for p in points if p.choice.degrees == degrees), key=lambda p: p.rank) for degrees in bases]
+    best = [_best([p for p in points if p.choice.degrees == degrees]) for degrees in bases]
     roles = _roles(best, settings) if trusted else dict.fromkeys(ROLES, min(best, key=lambda p: p.rank))
     why = {role: _why(role, point, points, roles["accurate"], settings, triangles) for role, point in roles.items()}
     return Found(points, roles, why, left_out, "held-out error" if trusted else "evidence")
+
+
+def _best(points: list[Point]) -> Point:
+    """The lowest score; among those that differ from it by less than a score is certain, the lowest force error, which
+    is an average of far more numbers than an energy error."""
+    first = min(points, key=lambda p: p.rank)
+    alike = [p for p in points if p.score is not None and p.held_out is not None and p.score <= TIE * first.rank]
+    return min(alike, key=lambda p: p.held_out.force if p.held_out else 0.0) if alike else first
 
 
 def _try(triangles: Triangles, choice: Choice, trusted: bool) -> Point:
