@@ -15,10 +15,10 @@ def test_shortest_distances_by_pair_see_periodic_images():
     assert found == pytest.approx({"Cl-Na": 2.8, "Cl-Cl": 5.6 / 2**0.5, "Na-Na": 5.6 / 2**0.5})
 
 
-def test_a_pair_that_never_meets_has_the_cutoff():
+def test_a_pair_that_never_meets_has_the_sum_of_covalent_radii():
     frames = [bulk("Cu"), Atoms("Au", cell=[9] * 3, pbc=True)]
     found = shortest_distances(frames, 3.0)
-    assert found["Au-Au"] == found["Au-Cu"] == 3.0
+    assert found["Au-Cu"] == pytest.approx(1.36 + 1.32)
     assert found["Cu-Cu"] < 3.0
 
 

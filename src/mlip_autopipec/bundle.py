@@ -177,7 +177,7 @@ potential.yace       the same potential in contracted form: for LAMMPS pair_styl
 {more_files}in.lammps            a ready LAMMPS input, start.data its structure. Keep all its pair lines
 train.extxyz         all labels it was trained on; test.extxyz: held out; quarantine.extxyz: refused, with reasons
 dataset.db           the same as an ASE database; the key 'state' tells them apart
-config.yaml          the whole configuration: feeding it back makes the potential again
+config.yaml          the whole configuration: feeding it back (beside any data files it names) makes the potential again
 summary.json         the numbers of the report, for programs
 versions.json        versions of all packages; SHA256SUMS: check with 'sha256sum -c SHA256SUMS'
 

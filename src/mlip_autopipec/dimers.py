@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import NDArray
 
 from mlip_autopipec.repulsion import pair_name, pairs_within
@@ -33,8 +34,11 @@ def dimer(a: str, b: str, distance_angstrom: float) -> Atoms:
 
 
 def shortest_distances(frames: Iterable[Atoms], cutoff_angstrom: float) -> dict[str, float]:
-    """Shortest distance in A of each pair of elements in the frames, by name ('O-Si'); the cutoff for pairs that never
-    come that near."""
+    """Shortest distance in A of each pair of elements in the frames, by name ('O-Si').
+
+    A pair that never comes within the cutoff gets the sum of its covalent radii (Cordero 2008): farther out it may well
+    attract, and no data say that it should not.
+    """
     found: dict[str, float] = {}
     elements: set[str] = set()
     for frame in frames:
@@ -45,7 +49,14 @@ def shortest_distances(frames: Iterable[Atoms], cutoff_angstrom: float) -> dict[
             chosen = r[(symbols[first] == a) & (symbols[second] == b)]
             if len(chosen):
                 found[pair_name(a, b)] = min(found.get(pair_name(a, b), np.inf), float(chosen.min()))
-    return {pair_name(a, b): found.get(pair_name(a, b), float(cutoff_angstrom)) for a, b in pairs_of(elements)}
+    return {
+        pair_name(a, b): found.get(pair_name(a, b), min(float(cutoff_angstrom), _touching(a, b)))
+        for a, b in pairs_of(elements)
+    }
+
+
+def _touching(a: str, b: str) -> float:
+    return float(covalent_radii[atomic_numbers[a]] + covalent_radii[atomic_numbers[b]])
 
 
 def scan(calculator: Calculator, a: str, b: str, distances_angstrom: Array, apart_angstrom: float) -> dict[str, Any]:

@@ -4,8 +4,18 @@ from ace_cases import copper_gold, rattled, silicon
 from ase import Atoms
 from ase.calculators.lj import LennardJones
 
-from mlip_autopipec.ace import ACECalculator, ACEPotential, Factor, active_sets, design_rows, evaluate, gammas
-from mlip_autopipec.errors import DataError
+from mlip_autopipec.ace import (
+    ACECalculator,
+    ACEPotential,
+    BasisSpec,
+    Factor,
+    active_sets,
+    build_basis,
+    design_rows,
+    evaluate,
+    gammas,
+)
+from mlip_autopipec.errors import ConfigurationFault, DataError
 
 Case = tuple[ACEPotential, Atoms]
 
@@ -121,6 +131,33 @@ def test_neighbours_are_searched_again_when_cell_species_or_boundary_change(cuau
         assert calc.neighbours(other) is not kept
         np.testing.assert_allclose(calc.get_forces(other), evaluate(cuau, other).forces, atol=1e-11)
         calc.neighbours(atoms)
+
+
+def test_another_potential_searches_its_own_neighbours(si: ACEPotential) -> None:
+    atoms = rattled(silicon(), 0.1, 0)
+    shorter = build_basis(BasisSpec(("Si",), 3.0, (5, 4)))
+    small = ACEPotential(shorter, np.linspace(-1, 1, shorter.number_of_functions))
+    calculator = ACECalculator(small)
+    atoms.calc = calculator
+    atoms.get_potential_energy()
+    calculator.potential = si
+    calculator.reset()
+    assert atoms.get_potential_energy() == pytest.approx(evaluate(si, atoms).energy, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "says"),
+    [
+        ("skin_angstrom", -1.0, "skin_angstrom = -1.0"),
+        ("skin_angstrom", float("nan"), "skin_angstrom = nan"),
+        ("threads", 0, "threads"),
+        ("threads", 1.5, "not a whole number"),
+        ("tread", 2, "no argument 'tread'"),
+    ],
+)
+def test_impossible_arguments_are_refused_at_once(si: ACEPotential, argument: str, value: float, says: str) -> None:
+    with pytest.raises((DataError, ConfigurationFault, TypeError), match=says):
+        ACECalculator(si, **{argument: value})
 
 
 def test_bad_structures_are_refused_with_kept_neighbours_too(si: ACEPotential) -> None:

@@ -388,3 +388,23 @@ def test_the_configuration_is_completed_by_the_data(path, argon, tmp_path):
     assert config.elements == ["Ar"]
     assert choices["training.cutoff_angstrom"].by == "cutoff_of_2_35_bonds"
     assert Training(**config.training.model_dump()).cutoff_angstrom > 5
+
+
+@pytest.mark.parametrize("key", ["stress", "virial"])
+def test_six_numbers_under_the_names_of_ase_are_read(tmp_path, key):
+    frames = argon_frames(6, seed=2)
+    lines = []
+    for frame in frames:
+        six = frame.info[STRESS] * (1 if key == "stress" else -frame.get_volume())
+        cell = " ".join(map(str, frame.cell.array.ravel()))
+        numbers = " ".join(repr(float(x)) for x in six)
+        columns = "species:S:1:pos:R:3:forces:R:3"
+        labels = f'energy={frame.info[ENERGY]} {key}="{numbers}"'
+        lines += [str(len(frame)), f'Lattice="{cell}" Properties={columns} {labels} pbc="T T T"']
+        for position, force in zip(frame.positions, frame.arrays[FORCES], strict=True):
+            lines.append("Ar " + " ".join(repr(float(x)) for x in (*position, *force)))
+    (tmp_path / "data.xyz").write_text("\n".join(lines) + "\n")
+    kept = imported(tmp_path / "data.xyz").dataset
+    found = [frame for frame in kept if frame.info["config_type"] != ISOLATED_ATOM]
+    assert len(found) == 6
+    np.testing.assert_allclose(found[2].info[STRESS], frames[2].info[STRESS], atol=1e-9)

@@ -15,6 +15,7 @@ from mlip_autopipec.ace.evaluate import evaluate, neighbours_of, project_each
 from mlip_autopipec.ace.neighbours import Neighbours
 from mlip_autopipec.ace.posterior import Deviation, Posterior
 from mlip_autopipec.ace.potential import ACEPotential, Potential
+from mlip_autopipec.ace.threads import thread_count
 from mlip_autopipec.errors import DataError
 
 Array = NDArray[np.float64]
@@ -38,8 +39,10 @@ class ACECalculator(Calculator):
             it or the cell has changed.
 
     Raises:
-        DataError: active set and potential do not fit together. On evaluation: unknown element, positions that are
-            not finite, atoms too close, gamma asked for without an active set.
+        TypeError: an argument that does not exist.
+        DataError: active set and potential do not fit together, or an impossible skin. On evaluation: unknown element,
+            positions that are not finite, atoms too close, gamma asked for without an active set.
+        ConfigurationFault: an impossible number of threads.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "gamma"]  # noqa: RUF012
@@ -57,6 +60,12 @@ class ACECalculator(Calculator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if self.parameters:
+            raise TypeError(f"ACECalculator has no argument {', '.join(map(repr, self.parameters))}.")
+        if not (np.isfinite(skin_angstrom) and skin_angstrom >= 0):
+            raise DataError(f"skin_angstrom = {skin_angstrom}: give a length in Angstrom from 0, 0.5 for example.")
+        if threads is not None:
+            thread_count(threads)
         self.potential = potential
         self.active_set_inverse = active_set_inverse
         self.reference_energies = dict(reference_energies or {})

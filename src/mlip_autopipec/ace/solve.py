@@ -137,9 +137,7 @@ class Factor:
         self._reduce()
         return self._triangle
 
-    def solve(
-        self, prior: ArrayLike | None = None, ridge: float | None = None, widest: float = np.inf
-    ) -> Solution:
+    def solve(self, prior: ArrayLike | None = None, ridge: float | None = None, widest: float = np.inf) -> Solution:
         """Posterior mean of the coefficients.
 
         Args:
@@ -167,7 +165,10 @@ class Factor:
         left, singular, right = scipy.linalg.svd(head[:, :-1] * scales, full_matrices=False, check_finite=False)
         along = left.T @ head[:, -1]
         if singular[0] == 0.0:
-            raise DataError("all rows are zero: no structure has neighbours within the cutoff.")
+            raise DataError(
+                "all rows are zero: no structure has neighbours within the cutoff. Take a larger one "
+                "(training.cutoff_angstrom)."
+            )
         evidence = _Evidence(singular**2, along**2, rest, self.rows)
         chosen = evidence.best(widest) if ridge is None else ridge
         log_evidence, noise = evidence(chosen)

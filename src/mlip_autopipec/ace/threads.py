@@ -25,7 +25,7 @@ def thread_count(threads: int | None = None) -> int:
     """
     asked = os.environ.get(VARIABLE, "1") if threads is None else threads
     try:
-        count = int(asked)
+        count = 0 if isinstance(asked, bool | float) else int(asked)
     except ValueError:
         count = 0
     if count < 1:

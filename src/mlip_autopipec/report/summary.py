@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlip_autopipec.config import Config, DataConfig
-from mlip_autopipec.config.elements import classify
 from mlip_autopipec.report.records import Records, finite
 
 
@@ -18,7 +17,7 @@ def _finite_or_none(value: Any) -> Any:
 
 Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
 
-NO_LOOP = "trained once on given data: there was no loop, and nobody asked where the potential is uncertain"
+NO_LOOP = "trained once on given data: there was no loop of simulations that look for what is uncertain"
 
 
 class Part(BaseModel):
@@ -86,7 +85,9 @@ class TrainErrors(Errors):
     """Errors on the training labels, and the size of the basis."""
 
     functions: int = Field(description="Basis functions of the potential.")
-    stress_offset_gpa: Number = Field(description="Isotropic offset of the DFT stresses (Pulay stress), GPa.")
+    stress_offset_gpa: Number = Field(
+        description="Isotropic offset of the DFT stresses (Pulay stress), GPa; null without labelled stresses."
+    )
 
 
 class TestErrors(Errors):
@@ -157,7 +158,7 @@ class Summary(Part):
 
     run: str = Field(description="Name of the run: all files are in results/<run>/.")
     composition: str = Field(description="Chemical formula as the user wrote it.")
-    material_class: list[str] = Field(alias="class", description="Kind of material.")
+    material_class: list[str] = Field(alias="class", description="Kind of material; empty for data of the user's own.")
     seed: int = Field(description="Seed of every random choice.")
     versions: dict[str, str] = Field(description="Versions of Python, packages and the DFT program.")
     converged: bool | None = Field(
@@ -213,7 +214,7 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
 def _material_class(config: Config | DataConfig) -> list[str]:
     if isinstance(config, Config):
         return list(config.material_class)
-    return classify(dict.fromkeys(config.elements, 1.0))
+    return []  # elements alone do not say whether data are of molecules or of a crystal
 
 
 def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:

@@ -92,6 +92,15 @@ def read_sources(path: str) -> list[Source]:
     return sources
 
 
+_SIX = re.compile(r'\b(stress|virial|virials)=(["{\[])\s*([^\s",]+(?:[\s,]+[^\s",}\]]+){5})\s*(["}\]])', re.IGNORECASE)
+
+
+def _nine(found: re.Match[str]) -> str:
+    """Six numbers (Voigt xx, yy, zz, yz, xz, xy) as nine: ASE reads nothing else under its own names."""
+    xx, yy, zz, yz, xz, xy = re.split(r"[\s,]+", found[3])
+    return f'{found[1]}="{xx} {xy} {xz} {xy} {yy} {yz} {xz} {yz} {zz}"'
+
+
 def _of_xyz(path: str) -> Iterator[Source]:
     with open(path, encoding="utf-8") as handle:
         line_number = 0
@@ -117,6 +126,7 @@ def _of_xyz(path: str) -> Iterator[Source]:
                 yield Source(path, number, None, problem="the file ends inside this frame")
                 return
             try:
+                lines[0] = _SIX.sub(_nine, lines[0])
                 atoms = next(iter(iread(io.StringIO(count + "".join(lines)), index=":", format="extxyz")))
             except Exception as error:  # a row of stars, an unknown element, a missing column
                 yield Source(path, number, None, problem=f"not readable ({type(error).__name__}: {error})")

@@ -98,7 +98,7 @@ def train(
         "ridge": fit.solution.ridge,
         "log_evidence": fit.log_evidence,
         "noise_ev_per_angstrom": fit.solution.noise,
-        "stress_offset_gpa": fit.stress_offset * EV_PER_ANGSTROM3_IN_GPA,
+        "stress_offset_gpa": fit.stress_offset * EV_PER_ANGSTROM3_IN_GPA if _stressed(targets, settings) else None,
         "energy_weight": fit.choice.energy_weight,
         "stress_weight": fit.choice.stress_weight,
         "prior_power": fit.choice.prior_power,
@@ -223,6 +223,10 @@ def write_potential(
         write_yace(c, potential)
         write_asi(a, {symbol: one.inverse for symbol, one in active.items()})
     return {"directions_without_data": {symbol: one.virtual for symbol, one in active.items()}}
+
+
+def _stressed(targets: Sequence[Target], settings: Training) -> bool:
+    return settings.stress_weight > 0 and any(target.strain_derivative_ev is not None for target in targets)
 
 
 def _isolated(frame: Atoms) -> bool:

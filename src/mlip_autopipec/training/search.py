@@ -127,8 +127,9 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
         kept.append(tuple(degrees))
     if not kept:
         raise DataError(
-            f"{dict(atoms)} atoms in all labelled frames are too few for the smallest basis training.degrees[0] = "
-            f"{settings.degrees[0]}. Label more frames or write a smaller basis"
+            f"{atoms[rare]} {rare} atoms in all labelled frames are too few for the smallest basis, "
+            f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs an atom. Label more frames, "
+            "or write a smaller basis, for example training.degrees: [[6, 4]]"
         )
     return kept, left_out
 

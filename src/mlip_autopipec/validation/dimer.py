@@ -67,8 +67,9 @@ def dimer_checks(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def dimer_failures(record: dict[str, Any]) -> list[str]:
     """What is wrong, in words, with the pairs that did not pass."""
     return [
-        f"{name} alone attracts at {pair['attracts_at_angstrom']:.2f} A, nearer than in the training data (from "
-        f"{pair['shortest_distance_angstrom']:.2f} A): collisions cannot be trusted"
+        f"{name} alone attracts at {pair['attracts_at_angstrom']:.2f} A, nearer than "
+        f"{pair['shortest_distance_angstrom']:.2f} A (the shortest distance in the training data; where the pair is "
+        "not in the data, the sum of covalent radii): collisions cannot be trusted"
         for name, pair in record["pairs"].items()
         if not pair["passed"]
     ]
