@@ -128,8 +128,8 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
     if not kept:
         raise DataError(
             f"{atoms[rare]} {rare} atoms in all labelled frames are too few for the smallest basis, "
-            f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs an atom. Label more frames, "
-            "or write a smaller basis, for example training.degrees: [[6, 4]]"
+            f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs one. "
+            "Label more frames, or write a smaller basis, for example training.degrees: [[6, 4]]"
         )
     return kept, left_out
 
