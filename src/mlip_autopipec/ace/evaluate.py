@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -93,21 +94,29 @@ def evaluate(
     now = near.at(atoms)
     energies, forces, strain = np.zeros(len(atoms)), np.zeros((len(atoms), 3)), np.zeros((3, 3))
 
+    tasks = _tasks(near)
+    largest = max((int((near.start[chosen + 1] - near.start[chosen]).sum()) for _, chosen in tasks), default=0)
+    # Used again by later tasks: fresh memory of this size is mapped page by page, which threads cannot do at once.
+    spare: deque[tuple[NDArray[np.int32], Array]] = deque()
+
     def work(
         task: tuple[int, NDArray[np.int64]],
     ) -> tuple[NDArray[np.int64], tuple[int, int], tuple[NDArray[Any], ...]]:
         mu, chosen = task
-        size = int((near.start[chosen + 1] - near.start[chosen]).sum())
-        counts, other = np.empty(len(chosen), dtype=np.int64), np.empty(size, dtype=np.int32)
-        pulls, virial = np.empty((size, 3)), np.zeros((3, 3))
+        counts, virial = np.empty(len(chosen), dtype=np.int64), np.zeros((3, 3))
+        try:
+            other, pulls = spare.pop()
+        except IndexError:
+            other, pulls = np.empty(largest, dtype=np.int32), np.empty((largest, 3))
         bad = lanes.energies_forces(potential.compiled[mu], now, chosen, energies, counts, other, pulls, virial)
         return chosen, bad, (counts, other, pulls, virial)
 
     potential.compiled  # noqa: B018  (before the threads)
-    for chosen, bad, (counts, other, pulls, virial) in ordered(work, _tasks(near), threads):
+    for chosen, bad, (counts, other, pulls, virial) in ordered(work, tasks, threads):
         _refuse(bad, now)
         lanes.scatter(chosen, counts, other, pulls, forces)
         strain += virial
+        spare.append((other, pulls))
     return Evaluation(energies, forces, strain[VOIGT])
 
 
