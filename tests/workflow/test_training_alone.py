@@ -54,7 +54,11 @@ def test_potential_report_and_bundle_are_made_without_dft(finished):
     assert finished.output.returncode == 0, finished.output.stdout
     summary = json.loads((finished.run / "summary.json").read_text())
     assert summary["composition"] == "Ar"
-    assert summary["class"] == ["noble"]
+    assert summary["class"] == []
+    assert set(summary["family"]) == {"fast", "balanced", "accurate"}
+    assert summary["family"]["fast"]["energy_rmse_mev_per_atom"] > 0
+    assert 0.3 < summary["coverage"]["force_within_two"] <= 1
+    assert summary["train"]["stress_offset_gpa"] is not None
     assert summary["converged"] is None
     assert summary["dft_core_hours"] == 0
     assert (summary["labels"]["accepted"], summary["test"]["frames"]) == (32, 8)

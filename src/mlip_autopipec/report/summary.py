@@ -145,6 +145,24 @@ class DataRange(Part):
     )
 
 
+class FamilyMember(Part):
+    """A potential of the same data, smaller or larger."""
+
+    functions: int = Field(description="Basis functions.")
+    energy_rmse_mev_per_atom: Number = Field(description="Test error of the energy, meV/atom.")
+    force_rmse_mev_per_angstrom: Number = Field(description="Test error of a force component, meV/A.")
+    cpu_us_per_atom: Number = Field(description="CPU time of energy and forces where it was made, microseconds/atom.")
+
+
+class Coverage(Part):
+    """Parts of the test labels within one and two expected standard deviations (Gaussian: 0.68 and 0.95)."""
+
+    energy_within_one: Number = Field(None, description="Energies within one.")
+    energy_within_two: Number = Field(None, description="Energies within two.")
+    force_within_one: Number = Field(None, description="Force components within one.")
+    force_within_two: Number = Field(None, description="Force components within two.")
+
+
 class PotentialFiles(Part):
     """Files of the delivered potential, relative to where Snakemake ran."""
 
@@ -174,6 +192,8 @@ class Summary(Part):
     test: TestErrors = Field(description="Errors on the test labels.")
     validation: Validation = Field(description="Properties with pass or fail.")
     potential: PotentialFiles = Field(description="Files of the potential.")
+    family: dict[str, FamilyMember] = Field(description="Fast, balanced and accurate; empty with other trainers.")
+    coverage: Coverage | None = Field(description="How well its expected errors hold; null where there are none.")
     passed: bool = Field(description="Whether every check passed. Says nothing about convergence.")
     failures: list[str] = Field(description="What did not pass, one sentence each.")
     warnings: list[str] = Field(description="What training warned of, one sentence each.")
@@ -203,6 +223,8 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "train": evaluation["train"] | more,
             "test": evaluation["test"] | {"requested": records.test["requested"]},
             "validation": records.verdict["checks"] | {"elastic_constants": _constants(records.elastic)},
+            "family": _family(records.family),
+            "coverage": _coverage(records.uncertainty),
             "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
             "passed": records.verdict["passed"],
             "failures": records.verdict["failures"],
@@ -215,6 +237,21 @@ def _material_class(config: Config | DataConfig) -> list[str]:
     if isinstance(config, Config):
         return list(config.material_class)
     return []  # elements alone do not say whether data are of molecules or of a crystal
+
+
+def _family(family: dict[str, Any] | None) -> dict[str, Any]:
+    members = family["members"] if family is not None else {}
+    errors = ("energy_rmse_mev_per_atom", "force_rmse_mev_per_angstrom")
+    return {
+        role: {key: one[key] for key in ("functions", "cpu_us_per_atom")} | {key: one["test"][key] for key in errors}
+        for role, one in members.items()
+    }
+
+
+def _coverage(uncertainty: dict[str, Any] | None) -> dict[str, Any] | None:
+    if uncertainty is None:
+        return None
+    return {key: uncertainty["test"]["after"].get(key) for key in Coverage.model_fields}
 
 
 def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from mlip_autopipec.ace import BasisSpec, build_basis
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.training.layout import Degrees
-from mlip_autopipec.training.triangles import Choice, Misfit, Triangles
+from mlip_autopipec.training.triangles import Choice, Triangles
 
 ROLES = ("fast", "balanced", "accurate")
 FOLDS_MIN, FRAMES_MIN = 3, 20
@@ -27,22 +27,34 @@ STORED = 0.5
 triangles must be made again for a larger basis."""
 
 
+class HeldOut(NamedTuple):
+    """Root-mean-square errors on frames that a fit had not seen."""
+
+    energy_ev_per_atom: float
+    force_ev_per_angstrom: float
+
+    @property
+    def score(self) -> float:
+        """sqrt(energy x force), sqrt(eV/atom eV/A): needs no exchange rate."""
+        return float(np.sqrt(self.energy_ev_per_atom * self.force_ev_per_angstrom))
+
+
 @dataclass(frozen=True)
 class Point:
     """One choice and how it did.
 
     Attributes:
         functions: size of the basis.
-        held_out: errors on all frames, each by the fit that had not seen its fold; None without folds.
-        score: geometric mean over folds of sqrt(energy RMSE x force RMSE), sqrt(eV/atom eV/A); None without folds.
-            The mean over folds is geometric, so that one fold of extremes does not decide alone.
+        held_out: errors on frames by the fits that had not seen their fold, geometric mean over folds; None without
+            folds. The mean is geometric, so that one fold of extremes does not decide alone.
+        score: of `held_out`; None without folds.
         log_evidence: of the fit to all labels; None where the score decides.
         cpu_seconds: what the point cost.
     """
 
     choice: Choice
     functions: int
-    held_out: Misfit | None
+    held_out: HeldOut | None
     score: float | None
     log_evidence: float | None
     cpu_seconds: float
@@ -61,8 +73,8 @@ class Point:
             "cutoff_angstrom": self.choice.cutoff_angstrom,
             "energy_weight": self.choice.energy_weight,
             "prior_power": self.choice.prior_power,
-            "held_out_energy_rmse_mev_per_atom": None if known is None else 1e3 * known.energy_rmse_ev_per_atom,
-            "held_out_force_rmse_mev_per_angstrom": None if known is None else 1e3 * known.force_rmse_ev_per_angstrom,
+            "held_out_energy_rmse_mev_per_atom": None if known is None else 1e3 * known.energy_ev_per_atom,
+            "held_out_force_rmse_mev_per_angstrom": None if known is None else 1e3 * known.force_ev_per_angstrom,
             "score": None if self.score is None else 1e3 * self.score,
             "log_evidence": self.log_evidence,
             "cpu_seconds": self.cpu_seconds,
@@ -167,7 +179,7 @@ def _best(points: list[Point]) -> Point:
     is an average of far more numbers than an energy error."""
     first = min(points, key=lambda p: p.rank)
     alike = [p for p in points if p.score is not None and p.held_out is not None and p.score <= TIE * first.rank]
-    return min(alike, key=lambda p: p.held_out.force if p.held_out else 0.0) if alike else first
+    return min(alike, key=lambda p: p.held_out.force_ev_per_angstrom if p.held_out else 0.0) if alike else first
 
 
 def _try(triangles: Triangles, choice: Choice, trusted: bool) -> Point:
@@ -176,12 +188,12 @@ def _try(triangles: Triangles, choice: Choice, trusted: bool) -> Point:
     if not trusted:
         evidence = triangles.solve(choice).log_evidence
         return Point(choice, functions, None, None, evidence, time.process_time() - start)
-    total, logs = Misfit(), []
+    logs = []
     for fold in triangles.folds:
         errors = triangles.errors(triangles.solve(choice, without=fold), fold)
-        total = total.plus(errors)
-        logs.append(np.log(max(errors.score, 1e-12)))
-    return Point(choice, functions, total, float(np.exp(np.mean(logs))), None, time.process_time() - start)
+        logs.append(np.log(np.maximum([errors.energy_rmse_ev_per_atom, errors.force_rmse_ev_per_angstrom], 1e-12)))
+    held_out = HeldOut(*map(float, np.exp(np.mean(logs, axis=0))))
+    return Point(choice, functions, held_out, held_out.score, None, time.process_time() - start)
 
 
 def _roles(best: list[Point], settings: Training) -> dict[str, Point]:
@@ -212,8 +224,8 @@ def _why(
             f"in {FOLDS_MIN} folds)."
         )
     errors = (
-        f"{1e3 * point.held_out.energy_rmse_ev_per_atom:.2f} meV/atom and "
-        f"{1e3 * point.held_out.force_rmse_ev_per_angstrom:.1f} meV/A on held-out trajectories ({folds} folds)"
+        f"{1e3 * point.held_out.energy_ev_per_atom:.2f} meV/atom and "
+        f"{1e3 * point.held_out.force_ev_per_angstrom:.1f} meV/A on held-out trajectories ({folds} folds)"
     )
     if len(points) == 1:
         return f"{what}: the only point that the configuration and the data allow; {errors}."
