@@ -82,10 +82,10 @@ def test_posterior_covers_the_true_coefficients() -> None:
     factor = Factor(30)
     factor.append(a, y)
     found = factor.solve()
-    pulls = (found.coefficients - c) / found.standard_deviation(np.eye(30))
+    pulls = (found.coefficients - c) / np.linalg.norm(found.posterior_factor, axis=1)
     assert 0.6 < np.sqrt((pulls**2).mean()) < 1.5
     covariance = 0.3**2 * np.linalg.inv(a.T @ a)
-    np.testing.assert_allclose(found.standard_deviation(np.eye(30)), np.sqrt(np.diag(covariance)), rtol=0.2)
+    np.testing.assert_allclose(np.linalg.norm(found.posterior_factor, axis=1), np.sqrt(np.diag(covariance)), rtol=0.2)
 
 
 def test_fewer_rows_than_columns_still_have_an_answer_and_wide_posterior() -> None:
@@ -95,7 +95,9 @@ def test_fewer_rows_than_columns_still_have_an_answer_and_wide_posterior() -> No
     found = factor.solve(ridge=1e-10)
     np.testing.assert_allclose(a @ found.coefficients, y, atol=1e-6)
     silent = np.linalg.svd(a)[2][-1]
-    assert found.standard_deviation(silent[None])[0] > 100 * found.standard_deviation(a[:1] / np.linalg.norm(a[0]))[0]
+    assert np.linalg.norm(silent @ found.posterior_factor) > 100 * np.linalg.norm(
+        a[0] / np.linalg.norm(a[0]) @ found.posterior_factor
+    )
 
 
 def test_bad_rows_never_enter_a_factor() -> None:
@@ -116,3 +118,14 @@ def test_bad_rows_never_enter_a_factor() -> None:
     zero.append(np.zeros((4, 3)), np.ones(4))
     with pytest.raises(DataError, match="all rows are zero"):
         zero.solve()
+
+
+def test_the_prior_is_never_wider_than_allowed() -> None:
+    rng = np.random.default_rng(9)
+    a = rng.normal(size=(200, 6)) * np.array([1, 1, 1, 1e-6, 1e-6, 1e-6])
+    factor = Factor(6)
+    factor.append(a, a @ np.array([1.0, -2, 1, 1e6, -2e6, 1e6]) + 1e-3 * rng.normal(size=200))
+    free, bound = factor.solve(), factor.solve(widest=100.0)
+    assert np.abs(free.coefficients).max() > 1e5
+    assert bound.noise / np.sqrt(bound.ridge) <= 100.0
+    assert np.abs(bound.coefficients).max() < 100.0

@@ -52,10 +52,6 @@ class Solution:
             self, coefficients=self.coefficients[order], _scales=self._scales[order], _right=self._right[order]
         )
 
-    def standard_deviation(self, rows: ArrayLike) -> Array:
-        """Posterior standard deviation (m,) of `rows` (m, F) @ coefficients, without the noise of a new label."""
-        return np.asarray(np.linalg.norm(np.asarray(rows, dtype=float) @ self.posterior_factor, axis=1))
-
 
 class Factor:
     """R of the QR factorisation of all rows [A | y] so far; memory grows with the square of the columns only.

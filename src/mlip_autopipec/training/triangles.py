@@ -77,7 +77,7 @@ class Fit(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """Sums of squared errors over some frames; sums of several folds add up.
+    """Sums of squared errors over some frames.
 
     Attributes:
         energy: of (energy error in eV)^2 / atoms, over frames.
@@ -92,10 +92,6 @@ class Misfit(NamedTuple):
     frames: int = 0
     atoms: int = 0
     stresses: int = 0
-
-    def plus(self, other: Misfit) -> Misfit:
-        """Both together."""
-        return Misfit._make(a + b for a, b in zip(self, other, strict=True))
 
     @property
     def energy_rmse_ev_per_atom(self) -> float:
