@@ -99,7 +99,7 @@ def test_a_pair_that_repels_already_is_left_alone(basis):
     np.testing.assert_array_equal(fit.coefficients, solve(None).coefficients)
 
 
-def test_pairs_that_never_meet_are_scanned_from_the_cutoff():
+def test_pairs_that_never_meet_are_scanned_from_where_they_touch():
     basis = build_basis(BasisSpec(("C", "Si"), 4.0, (6, 4)))
     frame = Atoms("Si2", positions=[[0, 0, 0], [2.0, 0, 0]], cell=[30] * 3)
     row = design_rows(basis, frame).forces[3]
@@ -113,7 +113,7 @@ def test_pairs_that_never_meet_are_scanned_from_the_cutoff():
 
     shortest = shortest_distances([frame, Atoms("C")], 4.0)
     _, record = with_repulsive_pairs(solve, basis, ZBL(0.8, 1.5), shortest)
-    assert record["C-Si"]["shortest_distance_angstrom"] == 4.0
+    assert record["C-Si"]["shortest_distance_angstrom"] == pytest.approx(0.76 + 1.11)  # covalent radii
     assert all(one["attracts_at_angstrom"] is None for one in record.values())
 
 
