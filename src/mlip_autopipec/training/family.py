@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.ace import ACEPotential, read_yaml
+from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.metrics import compare, summarise
 from mlip_autopipec.potential import baseline_of, load_potential, references_of
 from mlip_autopipec.training.delta import Target, subtract
@@ -50,17 +52,23 @@ def family(
     baseline = baseline_of(said)
     targets = subtract(frames, references_of(said), baseline)
     members: dict[str, Any] = {}
+    made: dict[Choice, tuple[dict[str, Path], dict[str, Any]]] = {}
     for role in ROLES:
         point = record["search"]["roles"][role]
         choice = Choice(
             tuple(point["degrees"]), point["cutoff_angstrom"], point["energy_weight"],
             record["stress_weight"], point["prior_power"],
         )  # fmt: skip
-        fit, _ = repulsive_fit(triangles, choice, targets, baseline)
         files = {kind: folder / f"{role}.{kind}" for kind in ("yaml", "yace", "asi")}
-        write_potential(ACEPotential(fit.basis, fit.coefficients, dict(said)), targets, **files)
-        calculator = load_potential(files["yaml"])
-        members[role] = point | {"why": record["search"]["why"][role]} | _measured(calculator, targets, test)
+        if choice in made:  # two roles may fall to one potential
+            for kind, path in files.items():
+                with atomic_path(path) as temporary:
+                    shutil.copyfile(made[choice][0][kind], temporary)
+        else:
+            fit, _ = repulsive_fit(triangles, choice, targets, baseline)
+            write_potential(ACEPotential(fit.basis, fit.coefficients, dict(said)), targets, **files)
+            made[choice] = files, _measured(load_potential(files["yaml"]), targets, test)
+        members[role] = point | {"why": record["search"]["why"][role]} | made[choice][1]
     second = record["second_density"]
     if not second.get("kept"):
         return {"role": record["role"], "members": members}

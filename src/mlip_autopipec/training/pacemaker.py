@@ -29,6 +29,7 @@ from mlip_autopipec.training import linear_ace, pacemaker_dataset
 from mlip_autopipec.training.core import FLOOR_EV_PER_ANGSTROM, Core, VirtualForce, attracts_at, cores_of
 from mlip_autopipec.training.delta import Target, subtract
 from mlip_autopipec.training.pacemaker_program import find_program, last_words, run
+from mlip_autopipec.training.two_densities import EMBEDDING, SLOPE_AT_0
 
 NAME = "pacemaker"
 INPUT, ARRAYS, DATASET, METRICS = "input.yaml", "frames.npz", "dataset.pckl.gzip", "metrics.txt"
@@ -38,7 +39,6 @@ _DENSE_HESSIAN_PARAMETERS = 2000  # BFGS keeps their square in memory and update
 _GRADIENT_TOLERANCE = 1e-12  # the loss of a good start is 1e-5 and less: SciPy's 1e-5 would end the fit at once
 _SECOND_DENSITY = 0.01  # of the first: small enough to change the start by 1 meV/atom, large enough to grow
 _CORE_ERROR = 0.3  # relative error that counts as much as the noise of a force: the core is kept in shape, not fixed
-_SLOPE_AT_ZERO = 1.25  # of the shifted and scaled square root (F(rho) ~ 1.25 rho), by which the first is lowered
 
 
 def check(settings: Training) -> None:
@@ -223,10 +223,10 @@ def add_second_density(path: Path) -> None:
     data = yaml_format.load(path.read_text(encoding="utf-8"), Loader=yaml_format.CSafeLoader)
     for block in data["species"]:
         if "ndensityi" in block:
-            block |= {"ndensityi": 2, "npoti": "FinnisSinclairShiftedScaled", "parameters": [1.0, 1.0, 1.0, 0.5]}
+            block |= {"ndensityi": 2, "npoti": EMBEDDING.name, "parameters": list(EMBEDDING.parameters)}
         for function in block["nbody"]:
             (c,) = function["c"]
-            function["c"] = [c * (1 - _SLOPE_AT_ZERO * _SECOND_DENSITY), c * _SECOND_DENSITY]
+            function["c"] = [c * (1 - SLOPE_AT_0 * _SECOND_DENSITY), c * _SECOND_DENSITY]
     path.write_text(yaml_format.dump(data, Dumper=yaml_format.CSafeDumper, sort_keys=False), encoding="utf-8")
 
 

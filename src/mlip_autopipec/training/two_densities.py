@@ -42,7 +42,8 @@ TOLD = 0.3
 """Relative error within which pairs pressed below the data are told to repel like screened nuclei."""
 GAIN = 0.98
 """The held-out score must fall below this part of the linear one, or the linear potential is kept."""
-_SLOPE_AT_0 = 1.25
+SLOPE_AT_0 = 1.25
+"""F'(0), by which the first density is lowered when the second begins."""
 
 
 def embedding(rho: Array) -> tuple[Array, Array, Array]:
@@ -205,7 +206,7 @@ def minimise(problem: Problem, fit: Fit, fitted: NDArray[np.bool_], iterations: 
     penalty = fit.solution.ridge * np.column_stack([prior**2, RIDGE * prior**2])
     spread = fit.solution.posterior_factor[:-1] / fit.solution.noise  # without the stress offset
     metric = scipy.linalg.qr(spread.T, mode="r", check_finite=False)[0][: problem.size].T
-    start = np.column_stack([(1 - _SLOPE_AT_0 * SHARE) * fit.coefficients, SHARE * fit.coefficients])
+    start = np.column_stack([(1 - SLOPE_AT_0 * SHARE) * fit.coefficients, SHARE * fit.coefficients])
 
     def objective(z: Array) -> tuple[float, Array]:
         c = start + metric @ z.reshape(problem.size, 2)
