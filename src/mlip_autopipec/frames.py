@@ -1,6 +1,8 @@
 """Structures on disk: reading, writing, identity and lineage. The only file that knows the extended-XYZ keys.
 
-Every frame is an `ase.Atoms` whose `info` carries `uid`, `parent`, `origin`, `generation` and `config_type`.
+Every frame is an `ase.Atoms` whose `info` carries `uid`, `parent`, `origin`, `generation` and `config_type`, and
+`plane_distances` (A): those of the lattice planes of the unstrained cell, 0 where there is vacuum. The k-point mesh
+follows from them, so that strained cells and walkers keep the mesh of the cell they came from.
 Labels are `REF_energy` (eV, total), `REF_forces` (N x 3, eV/A) and `REF_stress` (Voigt xx,yy,zz,yz,xz,xy, eV/A^3,
 ASE's sign). Uncertainty is `gamma` (per atom, dimensionless) and `gamma_max`.
 """
@@ -24,6 +26,8 @@ from mlip_autopipec.errors import InputFileError
 ENERGY, FORCES, STRESS, MAGMOMS = "REF_energy", "REF_forces", "REF_stress", "REF_magmoms"
 GAMMA, GAMMA_MAX = "gamma", "gamma_max"
 ISOLATED_ATOM = "IsolatedAtom"
+PLANE_DISTANCES = "plane_distances"
+VACUUM_ANGSTROM = 6.0  # a gap wider than this is vacuum: judged 23 shapes rightly
 
 _IDENTITY_STEP_ANGSTROM = 1e-5  # coordinates closer than this are the same frame; files keep 8 decimals
 
@@ -44,7 +48,14 @@ def uid(atoms: Atoms) -> str:
 
 
 def new_frame(
-    atoms: Atoms, *, origin: str, config_type: str, parent: str = "", generation: int = 0, **extra: object
+    atoms: Atoms,
+    *,
+    origin: str,
+    config_type: str,
+    parent: str = "",
+    generation: int = 0,
+    like: Atoms | None = None,
+    **extra: object,
 ) -> Atoms:
     """A clean copy of `atoms` (no calculator, no labels) that says where it came from.
 
@@ -53,13 +64,38 @@ def new_frame(
         config_type: kind of structure; errors are reported by it.
         parent: uid of the frame this one was made from, or ''.
         generation: generation of the loop that made it.
+        like: the frame this one was made from by moving atoms or straining: it becomes the parent and hands on its
+            `plane_distances`. Without it they are those of `atoms`.
         extra: further `info` entries (numbers or strings).
     """
     frame = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     frame.info.update(
         uid=uid(frame), parent=parent, origin=origin, generation=int(generation), config_type=config_type, **extra
     )
+    if like is not None:
+        frame.info["parent"] = parent or like.info["uid"]
+    inherited = like.info.get(PLANE_DISTANCES) if like is not None else None
+    frame.info[PLANE_DISTANCES] = plane_distances(frame) if inherited is None else np.asarray(inherited, dtype=float)
     return frame
+
+
+def plane_distances(atoms: Atoms) -> np.ndarray:
+    """Distances (A) of the lattice planes of a cell, 0 in directions that hold vacuum: those need one k-point only.
+
+    Vacuum is the largest gap between atoms along a plane normal, across the cell's boundary too, above 6 A.
+    """
+    if abs(atoms.cell.volume) < 1e-6:
+        return np.zeros(3)
+    distances = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    scaled = np.sort(atoms.get_scaled_positions(wrap=True), axis=0)
+    gaps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0).max(axis=0) * distances
+    return np.round(np.where(gaps > VACUUM_ANGSTROM, 0.0, distances), 6)
+
+
+def has_vacuum(atoms: Atoms) -> bool:
+    """Whether the cell a frame came from holds vacuum in some direction (molecules, clusters, slabs, atoms)."""
+    known = atoms.info.get(PLANE_DISTANCES)
+    return bool((np.asarray(plane_distances(atoms) if known is None else known) == 0).any())
 
 
 def set_label(

@@ -61,6 +61,8 @@ AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Degrees = Annotated[list[Count], Field(min_length=2, max_length=4)]
 Tried = Annotated[list[Positive], Field(min_length=1), BeforeValidator(_alone)]
 Trainer = Annotated[str, AfterValidator(_known_trainer)]
+Source = Literal["prototypes", "sqs", "random", "molecule", "structure"]
+MaterialClass = Literal["metal", "alloy", "ionic", "covalent", "molecular", "noble"]
 Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_apart)]
 
 
@@ -71,25 +73,53 @@ class Section(BaseModel):
 
 
 class Structures(Section):
-    """Starting structures."""
+    """Starting structures: parents from several sources, and what generators make of them."""
 
-    lattice: Literal["diamond", "fcc", "bcc", "hcp", "sc"] = Field(description="Crystal lattice of the starting cells.")
-    lattice_constant_angstrom: Positive = Field(description="Lattice constant a of the conventional cell, A.")
-    c_over_a: Positive = Field(description="Ratio c/a of an hcp lattice; unused by others.")
-    repeat: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(
-        description="Repetitions of the conventional cell along its axes; every labelled cell has this size."
+    files: Files = Field(
+        [],
+        description="Structures of your own (CIF, POSCAR, extended XYZ, anything ASE reads; * and ? are allowed), taken "
+        "as they are. 'structures: path/*.cif' is short for this key.",
     )
+    sources: Annotated[list[Source], Field(min_length=1)] = Field(
+        description="Where parents come from: prototypes, sqs (quasirandom cells), random (symmetric crystals), molecule "
+        "(the molecule), structure (the file of the key 'structure')."
+    )
+    prototypes: list[str] = Field(description="Prototypes tried as parents, by name (A1, L1_0, B1, C4, ...).")
+    sqs_lattices: list[Literal["fcc", "bcc", "hcp", "diamond"]] = Field(
+        description="Lattices of the special quasirandom cells."
+    )
+    sqs_atoms: list[Count] = Field(description="Sizes of the special quasirandom cells, atoms.")
+    random_crystals: Annotated[int, Field(ge=0)] = Field(description="Random symmetric crystals that are relaxed.")
+    random_atoms_max: Count = Field(description="Atoms of a random crystal's primitive cell, at most.")
+    energy_window_ev_per_atom: Positive = Field(
+        0.1, description="Parents so far above the lowest one are kept, eV/atom (by the surrogate)."
+    )
+    parents_max: Count = Field(6, description="Parents kept, at most, lowest energies first.")
+    counts: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        description="How many structures each generator makes; 0 switches it off. Generators that are not named keep "
+        "the number of the rule."
+    )
+    supercell_edge_angstrom: Positive = Field(7.0, description="Edges of labelled cells are near this length, A.")
+    atoms_min: Count = Field(8, description="Atoms of a labelled crystal, at least.")
+    atoms_max: Count = Field(description="Atoms of a labelled cell, at most (a larger parent is left as it is).")
     volume_strain_max: Fraction = Field(0.15, description="Largest relative change of volume, to both sides.")
-    volume_points: Count = Field(7, description="Number of volumes between the two extremes.")
     shear_strain_max: Fraction = Field(0.06, description="Largest engineering shear and uniaxial strain.")
-    shear_points: Count = Field(2, description="Number of amplitudes for each of the six strains.")
     rattle_amplitudes_angstrom: Annotated[list[Positive], Field(min_length=1)] = Field(
-        [0.05, 0.12, 0.22], description="Root-mean-square displacement per atom of rattled cells, A."
+        description="Root-mean-square displacements per atom of rattled cells, A."
     )
-    rattles_per_amplitude: Count = Field(4, description="Rattled cells per amplitude, at random volumes and strains.")
     minimum_distance_fraction: Fraction = Field(
         0.7, description="Cells with a distance below this fraction of the sum of covalent radii are thrown away."
     )
+    vacuum_angstrom: Positive = Field(
+        description="Empty space around molecules and clusters and between slabs, A; wider than the potential's cutoff."
+    )
+    melt_temperature_k: Positive = Field(description="Temperature at which melts are made with the surrogate, K.")
+    melt_steps: Count = Field(300, description="MD steps of a melt or a quench with the surrogate.")
+    mode_temperature_k: Positive = Field(
+        1000.0, description="Temperature that normal modes of molecules are sampled at, K."
+    )
+    cluster_sizes: list[Count] = Field([2, 3, 4], description="Molecules (or atoms) of the clusters.")
+    condensed_molecules: Count = Field(8, description="Molecules in a cell of the condensed phase.")
 
 
 class Exploration(Section):
@@ -178,8 +208,10 @@ class Labelling(Section):
     kspacing_per_angstrom: Positive = Field(
         0.2, description="Largest distance of k-points, 1/A, counting the factor 2 pi."
     )
-    kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] = Field(
-        description="Monkhorst-Pack mesh of the labelled cells; strained cells keep it."
+    kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = Field(
+        None,
+        description="Monkhorst-Pack mesh of every cell. Not given: each cell has its own, from kspacing_per_angstrom and "
+        "the unstrained cell; strained cells keep it, and directions with vacuum have one point.",
     )
     kshift: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)] = Field(
         [0, 0, 0], description="Offset of the mesh by half a step (1) or not (0)."
@@ -188,6 +220,10 @@ class Labelling(Section):
         description="Smearing of the occupations."
     )
     degauss_ry: Positive = Field(description="Width of the smearing, Ry.")
+    nspin: Annotated[int, Field(ge=1, le=2)] = Field(description="1: without spin; 2: collinear spins.")
+    starting_magnetization: dict[str, Annotated[float, Field(gt=-1, lt=1)]] = Field(
+        description="Starting moments by element, as a fraction of the valence electrons (with nspin 2)."
+    )
     conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
     electron_maxstep: Count = Field(80, description="SCF iterations before another attempt is made.")
     max_seconds: Count = Field(7200, description="Wall time of one label, all attempts together, s.")
@@ -200,8 +236,8 @@ class Labelling(Section):
     def surface(self) -> dict[str, Any]:
         """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
         names = (
-            "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kmesh", "kshift", "smearing", "degauss_ry",
-            "conv_thr_ry_per_atom",
+            "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom", "kmesh", "kshift",
+            "smearing", "degauss_ry", "nspin", "starting_magnetization", "conv_thr_ry_per_atom",
         )  # fmt: skip
         return self.model_dump(include=set(names))
 
@@ -395,8 +431,10 @@ class Config(Section):
     composition: str = Field(description="Chemical formula: the one thing that must be given.")
     run: RunName = Field(description="Name of the run: everything is written to results/<run>/.")
     seed: Seed = Field(1, description="Feeds every random choice.")
-    material_class: list[Literal["metal", "covalent", "molecular", "noble"]] = Field(
-        alias="class", description="What kind of material this is."
+    molecule: str = Field("", description="The molecule meant: a name ('ethanol'), a SMILES ('CCO') or a file.")
+    structure: str = Field("", description="File of the crystal meant (CIF, POSCAR, ...), in place of a search for it.")
+    material_class: Annotated[list[MaterialClass], Field(min_length=1)] = Field(
+        alias="class", description="What kind of material this is, the most fitting first; several may apply."
     )
     structures: Structures
     exploration: Exploration
