@@ -1,10 +1,18 @@
-"""Write the starting structures."""
+"""Make the structures of one generator."""
 
-from mlip_autopipec.config.full import Structures
 from mlip_autopipec.console import job
-from mlip_autopipec.frames import write_frames
-from mlip_autopipec.structures import generate
 
 with job(snakemake.log[0]):
-    p = snakemake.params
-    write_frames(snakemake.output[0], generate(p.symbol, Structures(**p.settings), p.seed))
+    from mlip_autopipec.artifacts import write_record
+    from mlip_autopipec.config import expand
+    from mlip_autopipec.exploration import load_surrogate
+    from mlip_autopipec.frames import read_frames, write_frames
+    from mlip_autopipec.structures.generate import generate
+    from mlip_autopipec.structures.task import Task
+
+    # The rule's params are what decides; the rest of the config may change freely.
+    i, o, p = snakemake.input, snakemake.output, snakemake.params
+    task = Task.of(expand(snakemake.config)[0], lambda: load_surrogate(p.surrogate))
+    frames, record = generate(snakemake.wildcards.generator, read_frames(i.parents), task)
+    write_frames(o.frames, frames)
+    write_record(o.record, record, [i.parents], structures=p.settings, surrogate=p.surrogate, seed=p.seed)

@@ -15,7 +15,6 @@ with job(snakemake.log[0]):
         load_potential(i.potential[0]),
         read_json(i.evaluation[0]),
         Validation(**p.settings),
-        p.lattice_constant_angstrom,
         read_json(i.dimer),
     )
     write_json(o.eos, eos)

@@ -125,7 +125,7 @@ def test_provenance_names_versions_parents_and_parameters(tmp_path):
     said = provenance([str(tmp_path / "parent")], seed=3)
     assert said["made_with"] == {"seed": 3}
     assert said["versions"]["ase"]
-    assert said["parents"][str(tmp_path / "parent")].startswith("2d711642")  # sha256 of "x"
+    assert said["made_from"][str(tmp_path / "parent")].startswith("2d711642")  # sha256 of "x"
 
 
 def test_a_frame_without_a_parent_keeps_its_origin_through_a_file(tmp_path):

@@ -108,10 +108,12 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 def write_record(path: str | os.PathLike[str], record: dict[str, Any], parents: list[str], **made_with: Any) -> None:
     """Write a stage's JSON record together with its `provenance`."""
-    write_json(path, record | provenance(parents, **made_with))
+    note = provenance(parents, **made_with)
+    assert not record.keys() & note.keys(), record.keys() & note.keys()
+    write_json(path, record | note)
 
 
 def provenance(parents: list[str] | None = None, **made_with: Any) -> dict[str, Any]:
     """What made an artifact: package versions, the files it was made from (with checksums) and parameters."""
     files = {str(p): sha256(p) for p in parents or [] if Path(p).is_file()}
-    return {"versions": versions(), "parents": files, "made_with": made_with}
+    return {"versions": versions(), "made_from": files, "made_with": made_with}

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from mlip_autopipec.config.classify import classify
 from mlip_autopipec.config.full import Config, Labelling, Training
 from mlip_autopipec.config.own_data import DataConfig
+from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.processes import die_with_parent
 
@@ -100,12 +102,25 @@ def check_training(settings: Training) -> None:
     check_trainer(settings)
 
 
+def warn(config: Config | DataConfig) -> None:
+    """Say on stderr what will stop a real run: a plan can be made without pseudopotentials, a label cannot."""
+    missing = missing_pseudopotentials(config) if isinstance(config, Config) else []
+    for line in missing:
+        print(f"Warning: no label can be made yet. Missing pseudopotential: {line}", file=sys.stderr)
+
+
 def start_text(config: Config, folder: str, inferred: str) -> str:
-    """What was inferred and what will be done."""
+    """What the material is taken for, what was inferred and what will be done."""
     limits = config.active_learning
+    made = [f"{number} {name.replace('_', ' ')}" for name, number in config.structures.counts.items() if number]
+    weights = "\n".join(
+        f"  {one.material_class:<9} {one.weight:.2f}   {'; '.join(one.reasons)}" for one in classify(config.amounts)
+    )
     return (
         f"\nMLIP-AutoPipe: a potential for {config.composition}, in {folder}/\n\n"
+        f"Taken for {', '.join(config.material_class)}; by its composition it is:\n{weights}\n\n"
         f"Inferred (each can be set in the config):\n{inferred}\n\n"
+        f"Starting structures from {', '.join(config.structures.sources)}: up to {', '.join(made) or 'none'}.\n\n"
         f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
         f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
         f"generations and {limits.label_budget} training\nlabels in all, until the simulations find nothing uncertain; "

@@ -12,16 +12,25 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import closest_contact
+from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact
 
 
 @dataclass(frozen=True)
 class Thermostat:
-    """How the atoms are moved: temperature (K), time step (fs), Langevin friction (1/ps)."""
+    """How the atoms are moved: temperature (K), time step (fs), Langevin friction (1/ps).
+
+    With `temperature_end_k` the temperature goes evenly from the first to that one.
+    """
 
     temperature_k: float
     timestep_fs: float
     friction_per_ps: float
+    temperature_end_k: float | None = None
+
+    def at(self, part: float) -> float:
+        """Temperature (K) when this part (0 to 1) of a run is done."""
+        end = self.temperature_k if self.temperature_end_k is None else self.temperature_end_k
+        return self.temperature_k + (end - self.temperature_k) * part
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,24 @@ class Guards:
         if not force <= self.maximum_force_ev_per_angstrom:
             return f"a force of {force:.1f} eV/A (limit {self.maximum_force_ev_per_angstrom})"
         return ""
+
+
+def choose_start(structures: list[Atoms], random: np.random.Generator) -> Atoms:
+    """The structure a walker starts from: a type of structure at random, each as likely, then one of that type.
+
+    So a few surfaces are walked from as often as many rattled crystals. Isolated atoms have nowhere to go.
+
+    Raises:
+        DataError: there is no structure to start from.
+    """
+    by_type: dict[str, list[Atoms]] = {}
+    for frame in structures:
+        if frame.info["config_type"] != ISOLATED_ATOM and len(frame) > 1:
+            by_type.setdefault(frame.info["config_type"], []).append(frame)
+    if not by_type:
+        raise DataError("there is no structure to start from: structures.extxyz holds none of two atoms or more")
+    kind = sorted(by_type)[int(random.integers(len(by_type)))]
+    return by_type[kind][int(random.integers(len(by_type[kind])))]
 
 
 def run(
@@ -86,6 +113,8 @@ def run(
             if reason or done >= steps:
                 return done, reason
             block = min(interval, steps - done)
+            if thermostat.temperature_end_k is not None:
+                dynamics.set_temperature(temperature_K=thermostat.at((done + block) / steps))
             dynamics.run(block)
             done += block
         except DataError as error:  # a calculator that refuses a frame, e.g. atoms nearer than its table

@@ -24,11 +24,13 @@ def config_page() -> str:
     """Markdown of every key of the configuration: meaning, unit, default or the rule that infers it."""
     text = [
         "# Configuration reference\n\n" + _MADE,
-        "Only `composition` must be written, or `training.dataset` to train on labels of your own "
-        "([own_data.md](own_data.md): then only `training`, `composition`, `run`, `seed`, `active_learning.gamma_*` "
-        "and `validation.*_rmse_max_*` are used). A value that is not written is its default or is inferred by the "
-        "named rule; `results/<run>/exec_config_dump.yaml` shows each value with what chose it. Unknown keys are "
-        "errors.\n\n",
+        "Only `composition` must be written, or `molecule` or `structure` in its place, or `training.dataset` to train "
+        "on labels of your own ([own_data.md](own_data.md): then only `training`, `composition`, `run`, `seed`, "
+        "`active_learning.gamma_*` and `validation.*_rmse_max_*` are used). A value that is not written is its default "
+        "or is inferred by the named rule; `results/<run>/exec_config_dump.yaml` shows each value with what chose it "
+        "and why. Of `structures.counts`, `labelling.pseudopotentials` and `labelling.starting_magnetization` single "
+        "entries may be written; the rule gives the others. `structures: path/*.cif` is short for `structures.files`. "
+        "Unknown keys are errors.\n\n",
         "| key | meaning | default or rule |\n|---|---|---|\n",
     ]
     sections = []
@@ -42,12 +44,20 @@ def config_page() -> str:
         text.append(f"\n## `{key}`\n\n{(section.__doc__ or '').strip()}\n\n")
         text.append("| key | meaning | default or rule |\n|---|---|---|\n")
         text += [_row(f"{key}.{n}", n, field) for n, field in section.model_fields.items()]
-    return "".join(text)
+    return "".join(text) + _rules()
+
+
+def _rules() -> str:
+    """Markdown of every rule with its source."""
+    rows = [f"| `{key}` | {one.name.replace('_', ' ')} | {one.source} |\n" for key, one in RULES.items()]
+    head = "\n## Rules and their sources\n\nThe sentence of each rule, with its numbers for your material, is printed "
+    head += "before a run starts and stands in `exec_config_dump.yaml`.\n\n| key | rule | source |\n|---|---|---|\n"
+    return head + "".join(rows)
 
 
 def _row(dotted: str, key: str, field: FieldInfo) -> str:
     if dotted in RULES:
-        chosen = f"rule: {RULES[dotted].__name__.replace('_', ' ')}"
+        chosen = f"rule: {RULES[dotted].name.replace('_', ' ')}"
     elif field.default is PydanticUndefined:
         chosen = "must be written"
     else:

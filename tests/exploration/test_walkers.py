@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 from argon import argon_calculator
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.full import Exploration
+from mlip_autopipec.dynamics import choose_start
 from mlip_autopipec.errors import ConfigError, DataError
 from mlip_autopipec.exploration import load_surrogate, spread, walk
 from mlip_autopipec.frames import new_frame
 
-SETTINGS = Exploration(steps=40, interval_steps=10, timestep_fs=5.0)
+SETTINGS = Exploration(temperatures_k=[40], steps=40, interval_steps=10, timestep_fs=5.0)
 
 
 def start():
@@ -23,9 +25,30 @@ def test_a_walker_keeps_a_frame_every_interval_with_lineage():
     assert [f.info["origin"].split()[-1] for f in frames] == ["10", "20", "30", "40"]
     assert {f.info["parent"] for f in frames} == {record["start"]}
     assert record | {"start": ""} == {
-        "walker": "T0040-0", "surrogate": "sevennet-0", "temperature_k": 40, "start": "", "steps_asked": 40,
-        "steps_done": 40, "frames": 4, "stopped": "",
+        "walker": "T0040-0", "surrogate": "sevennet-0", "temperature_k": 40, "start": "", "start_type": "volume",
+        "steps_asked": 40, "steps_done": 40, "frames": 4, "stopped": "",
     }  # fmt: skip
+
+
+def test_walkers_start_from_every_type_alike_however_many_frames_it_has():
+    atom = new_frame(Atoms("Ar", cell=[9, 9, 9], pbc=True), origin="t", config_type="IsolatedAtom")
+    few = [new_frame(bulk("Ar", a=5.3, cubic=True), origin="t", config_type="surface")]
+    many = [new_frame(bulk("Ar", a=5.0 + 0.01 * k, cubic=True), origin="t", config_type="rattle") for k in range(40)]
+    random = np.random.default_rng(0)
+    starts = [choose_start([atom, *many, *few], random) for _ in range(400)]
+    share = sum(one.info["config_type"] == "surface" for one in starts) / 400
+    assert share == pytest.approx(0.5, abs=0.08)
+    assert not any(one.info["config_type"] == "IsolatedAtom" for one in starts)
+    assert len({one.info["uid"] for one in starts}) > 35
+    with pytest.raises(DataError, match="no structure"):
+        choose_start([atom], random)
+
+
+def test_a_walked_frame_keeps_the_mesh_of_its_start():
+    strained = start()[0]
+    strained.info["plane_distances"] = np.array([5.0, 5.1, 0.0])
+    frames, _ = walk([strained], argon_calculator(), SETTINGS, name="w", temperature_k=40, steps=10, seed=1)
+    np.testing.assert_allclose(frames[0].info["plane_distances"], [5.0, 5.1, 0.0])
 
 
 def test_seed_and_name_decide_the_walk():
@@ -41,7 +64,7 @@ def test_seed_and_name_decide_the_walk():
 
 def test_the_thermostat_holds_the_temperature():
     big = [new_frame(bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2), origin="t", config_type="volume")]
-    settings = Exploration(interval_steps=1, timestep_fs=5.0, friction_per_ps=20.0)
+    settings = Exploration(temperatures_k=[40], interval_steps=1, timestep_fs=5.0, friction_per_ps=20.0)
     temperatures = []
 
     class Watching(type(argon_calculator())):

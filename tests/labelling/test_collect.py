@@ -13,7 +13,7 @@ from mlip_autopipec.labelling.campaign import label_frame
 from mlip_autopipec.labelling.collect import collect
 from mlip_autopipec.labelling.espresso.run import run_process
 from mlip_autopipec.labelling.labeller import Attempt, Label, read_label, write_label
-from mlip_autopipec.structures import isolated_atoms
+from mlip_autopipec.structures.reference import isolated_atoms
 
 PSEUDO = (
     '<UPF version="2.0.1"><PP_HEADER element="Si" pseudo_type="NC" relativistic="scalar" functional="PBE" '
@@ -94,6 +94,27 @@ def test_a_damaged_label_file_is_named(written):
         collect(frames, labels, atoms, atom_labels)
 
 
+def test_frames_with_vacuum_keep_no_stress_and_moments_and_spin_states_are_told(tmp_path):
+    slab = bulk("Si", cubic=True)
+    slab.center(vacuum=8.0, axis=2)
+    frames = [frame(1), new_frame(slab, origin="t", config_type="surface")]
+    moments = good().model_copy(update={"magmoms": [0.5, -0.25, *[0.0] * 6]})
+    labels = [tmp_path / f"{one.info['uid']}.json" for one in frames]
+    write_label(labels[0], good())
+    write_label(labels[1], moments)
+    states = [{"moment": 2, "energy_ev": -101.9, "kept": True, "outcome": "ok", "reason": "converged"}]
+    write_label(tmp_path / "Si.json", good(natoms=1).model_copy(update={"settings": {"spin_states": states}}))
+    accepted, _, record = collect(frames, labels, isolated_atoms(["Si"], 12.0), [tmp_path / "Si.json"])
+    atom, crystal, surface = accepted
+    assert "REF_stress" in crystal.info
+    assert "REF_stress" not in surface.info
+    assert "REF_stress" not in atom.info
+    np.testing.assert_allclose(surface.arrays["REF_magmoms"][:2], [0.5, -0.25])
+    assert record["without_stress"] == 1
+    assert record["site_moment_range"] == [-0.25, 0.5]
+    assert record["isolated_atoms_spin"] == {"Si": states}
+
+
 def test_a_label_of_another_structure_is_refused(written):
     frames, labels, atoms, atom_labels = written
     write_label(labels[0], good().model_copy(update={"uid": "fother"}))
@@ -111,7 +132,8 @@ def test_labels_of_different_dft_settings_are_never_mixed(written):
 def settings(folder, **change):
     values = {
         "pseudo_dir": [str(folder)], "pseudopotentials": {"Si": "Si.UPF"}, "ecutwfc_ry": 20, "ecutrho_ry": 80,
-        "kmesh": [1, 1, 1], "smearing": "gaussian", "degauss_ry": 0.005,
+        "kmesh": [1, 1, 1], "smearing": "gaussian", "degauss_ry": 0.005, "nspin": 1, "starting_magnetization": {},
+        "kspacing_per_angstrom": 0.2,
     }  # fmt: skip
     return Labelling(**(values | change))
 

@@ -25,10 +25,17 @@ WRITTEN = {
     "run": "small",
     "seed": 7,
     "labelling": {"pseudopotentials": {"Cu": "Cu.UPF"}, "ecutwfc_ry": 40, "ecutrho_ry": 320},
+    "structures": {"volume_strain_max": 0.15},
     "simulation": {"temperatures_k": [300, 900], "walkers_per_temperature": 1},
     "active_learning": {"generations_max": 3},
     "validation": {"energy_rmse_max_mev_per_atom": 20},
 }
+
+
+SPIN = [
+    {"moment": 1, "energy_ev": 3.5, "kept": True, "outcome": "ok", "reason": "converged"},
+    {"moment": 3, "energy_ev": None, "kept": False, "outcome": "scf_not_converged", "reason": "the SCF ran away"},
+]
 
 
 class Model(EMT):
@@ -87,6 +94,7 @@ def label(frame: Atoms, folder: Path, accepted: bool, reason: str, attempts: int
         cpu_seconds=seconds,
         warnings=["Warning: card &CELL ignored"],
         attempts=[Attempt(folder=str(k), outcome="ok", reason="") for k in range(attempts)],
+        settings={"spin_states": SPIN if accepted else []} if frame.info["config_type"] == ISOLATED_ATOM else {},
         **numbers,
     )
     path = folder / f"{frame.info.get('name') or frame.info['uid']}.json"
@@ -113,11 +121,49 @@ def walker(generation: int, temperature_k: float, uncertain: bool) -> dict:
         gamma[60], gamma[100] = 3.4, 14.2
     return {
         "walker": f"T{temperature_k:04.0f}-0", "generation": generation, "temperature_k": temperature_k, "start": "f0",
+        "start_type": "bond_breaking",
         "steps_asked": 10000, "steps_done": 10000,
         "stopped": "extrapolation grade 14.2 (limit 10.0)" if uncertain else "",
         "uncertain_frames": 2 * uncertain, "kept_frames": 2 * uncertain, "gamma_step": list(range(0, 1010, 10)),
         "gamma_max": gamma,
     }  # fmt: skip
+
+
+def parent(prototype: str, above: float, kept: bool, why: str, spacegroup: str = "Fm-3m") -> dict:
+    """A row of parents.json."""
+    return {
+        "uid": f"f{prototype}", "source": "prototypes", "prototype": prototype, "formula": "Cu4", "atoms": 4,
+        "spacegroup": spacegroup, "surrogate_ev_per_atom": -3.7 + above, "above_lowest_ev_per_atom": above,
+        "kept": kept, "why": why,
+    }  # fmt: skip
+
+
+PARENTS = {
+    "tried": [
+        parent("A1", 0.0, True, ""), parent("A3", 0.011, True, "", "P6_3/mmc"),
+        parent("A2", 0.15, False, "150 meV/atom above the lowest, window 100", "Im-3m"),
+        {"uid": "", "prototype": "A4", "source": "prototypes", "kept": False, "why": "it flew apart"},
+    ],
+    "reference": "A1",
+    "sources": [{"source": "sqs", "failed": "one element has no disorder"}],
+}  # fmt: skip
+
+
+def made_by(generator: str, asked: int, kept: int, unphysical: int = 0, failed: str = "") -> dict:
+    """A row of structures.json."""
+    return {
+        "generator": generator, "asked": asked, "made": kept + unphysical, "kept": kept, "unphysical": unphysical,
+        "duplicates": 0, "failed": failed,
+    }  # fmt: skip
+
+
+STRUCTURES = {
+    "frames": 30,
+    "by_type": {"crystal": 1, "rattle": 20, "surface": 9},
+    "generators": [
+        made_by("rattles", 21, 20, 1), made_by("surfaces", 9, 9), made_by("melt", 5, 0, failed="the melt froze"),
+    ],
+}  # fmt: skip
 
 
 def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | list[str]]:
@@ -138,11 +184,14 @@ def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | li
     tested = [label(f, folder / "labeled/test", broken.test, broken.reason) for f in held_out]
     test, _, test_record = collect(held_out, tested, *atoms)
     write("test", "testset.json", test_record)
+    write("parents", "parents.json", PARENTS)
+    write("structures", "structures.json", STRUCTURES)
     write("candidates", "candidates.json", {"method": "direct", "frames": 91, "chosen": 12})
     (folder / "exec_config_dump.yaml").write_text("composition: Cu\n", encoding="utf-8")
     files["dump"] = str(folder / "exec_config_dump.yaml")
     explored = {
         "walker": "T0300-0", "surrogate": "sevennet-0", "temperature_k": 300.0, "steps_asked": 1000, "steps_done": 420,
+        "start_type": "surface",
         "frames": 42, "stopped": "a force of 41.0 eV/A (limit 30.0)",
     }  # fmt: skip
     write("explored", "explored/T0300-0.json", explored)
@@ -193,7 +242,7 @@ def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | li
     marked = [label(c, folder / "labeled/eos", k < broken.eos, broken.reason) for k, c in enumerate(cells)]
     eos_set, _, eos_record = collect(cells, marked, *atoms)
     write("eos_labels", "validation/eos_dft.json", eos_record)
-    eos, elastic, verdict = validate(eos_set, Model(1.02), found, config.validation, A)
+    eos, elastic, verdict = validate(eos_set, Model(1.02), found, config.validation)
     if not broken.elastic:
         elastic = {}
         verdict["checks"].pop("mechanical_stability", None)

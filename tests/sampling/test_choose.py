@@ -73,6 +73,37 @@ def test_candidates_hold_the_crystal_at_all_volumes_and_no_duplicates():
     assert record["chosen_by_type"] == {"volume": 2, "explored": 2}
 
 
+def lineage(root, number, kind, a):
+    return [
+        new_frame(bulk("Si", a=a + 0.02 * k, cubic=True), origin="t", config_type=kind, like=root)
+        for k in range(1, number + 1)
+    ]
+
+
+def test_what_is_always_chosen_is_half_at_most_the_references_first_and_its_ends_kept():
+    parents = [new_frame(bulk("Si", a=a), origin="t", config_type="crystal") for a in (5.43, 5.9)]
+    cells = [
+        new_frame(bulk("Si", a=a, cubic=True), origin="t", config_type="crystal", parent=p.info["uid"])
+        for a, p in zip((5.43, 5.9), parents, strict=True)
+    ]
+    volumes, others = lineage(cells[0], 7, "volume", 5.43), lineage(cells[1], 7, "volume", 5.9)
+    explored = [frame(5.43, seed=s, amplitude=0.1 + 0.01 * s) for s in range(20)]
+    pool = [cells[0], *others, *volumes, cells[1], *explored]
+    settings = SETTINGS.model_copy(update={"candidates": 10, "always": ["crystal", "volume"]})
+    chosen, record = choose_candidates(pool, settings)
+    names = [f.info["uid"] for f in chosen]
+    assert record["always"] == 5
+    assert len(chosen) == 10
+    # the reference's lineage alone: its crystal and four of its volumes, both ends among them
+    expected = [cells[0], *(volumes[k] for k in (0, 2, 4, 6))]
+    assert names[:5] == [f.info["uid"] for f in expected]
+    more = settings.model_copy(update={"candidates": 20})
+    chosen, record = choose_candidates(pool, more)
+    assert record["always"] == 10
+    assert {f.info["uid"] for f in (cells[0], *volumes)} <= {f.info["uid"] for f in chosen[:10]}
+    assert cells[1].info["uid"] in {f.info["uid"] for f in chosen[:10]}
+
+
 def test_a_defect_among_equal_atoms_changes_the_descriptor():
     perfect, defect = bulk("Si", cubic=True).repeat(2), bulk("Si", cubic=True).repeat(2)
     del defect[0]

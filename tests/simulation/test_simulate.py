@@ -13,7 +13,7 @@ from mlip_autopipec.simulation import assess, simulate
 from mlip_autopipec.simulation.md import thin
 from mlip_autopipec.training import train
 
-SETTINGS = Simulation(steps=60, gamma_interval_steps=10, timestep_fs=5.0, frames_per_walker=3)
+SETTINGS = Simulation(temperatures_k=[40], steps=60, gamma_interval_steps=10, timestep_fs=5.0, frames_per_walker=3)
 
 
 @pytest.fixture(scope="module")

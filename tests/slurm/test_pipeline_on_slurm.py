@@ -19,7 +19,11 @@ SMALL = {
     "composition": "Si",
     "run": "slurm",
     "structures": {
-        "volume_points": 3, "shear_points": 1, "rattle_amplitudes_angstrom": [0.1, 0.4], "rattles_per_amplitude": 2,
+        "sources": ["prototypes"], "prototypes": ["A4"], "atoms_max": 8, "rattle_amplitudes_angstrom": [0.1, 0.4],
+        "counts": {
+            "volumes": 3, "strains": 2, "rattles": 6, "bonds": 0, "vacancies": 0, "interstitials": 0, "surfaces": 0,
+            "melt": 0, "quench": 0,
+        },
     },
     "exploration": {"temperatures_k": [600], "walkers_per_temperature": 1, "steps": 20},
     "test": {"temperatures_k": [500], "steps": 20, "frames": 1},
@@ -33,6 +37,10 @@ SMALL = {
     "simulation": {"temperatures_k": [300], "walkers_per_temperature": 1, "steps": 20},
     "validation": {"eos_points": 5, "eos_volume_strain_max": 0.1},
 }  # fmt: skip
+
+RULES = (
+    "relax", "generate", "label", "explore", "sample", "select", "train", "simulate", "evaluate", "validate",
+)  # fmt: skip
 
 
 def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_cluster: SlurmCluster, tmp_path: Path):
@@ -51,7 +59,18 @@ def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_clust
     assert {job["State"] for job in jobs} == {"COMPLETED"}
     by_rule = {
         rule: [job for job in jobs if job["Comment"].startswith(f"rule_{rule}")]
-        for rule in ("label", "explore", "sample", "select", "train", "simulate", "evaluate", "validate")
+        for rule in (
+            "relax",
+            "generate",
+            "label",
+            "explore",
+            "sample",
+            "select",
+            "train",
+            "simulate",
+            "evaluate",
+            "validate",
+        )
     }
     run = tmp_path / "results" / "slurm"
     labels = list(run.glob("labeled/*/*.json"))

@@ -3,23 +3,32 @@
 import numpy as np
 import pytest
 from argon import argon_calculator
+from ase import Atoms
 from ase.build import bulk
+from ase.calculators.morse import MorsePotential
 
 from mlip_autopipec.config.full import Structures, Validation
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import set_label
+from mlip_autopipec.frames import new_frame, set_label
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
-from mlip_autopipec.structures import isolated_atoms, volume_series
+from mlip_autopipec.structures.reference import isolated_atoms, reference_series
 from mlip_autopipec.validation import validate
+from mlip_autopipec.validation.breathing import fit_breathing
 from mlip_autopipec.validation.elastic import elastic
-from mlip_autopipec.validation.eos import fit_eos
+from mlip_autopipec.validation.eos import conventional_a, fit_eos
 
-ARGON = Structures(lattice="fcc", lattice_constant_angstrom=5.3, c_over_a=1.633, repeat=[1, 1, 1])
+SETTINGS = Structures(
+    sources=["prototypes"], prototypes=["A1"], sqs_lattices=[], sqs_atoms=[], random_crystals=0, random_atoms_max=8,
+    counts={}, atoms_min=4, atoms_max=8, supercell_edge_angstrom=5.0, rattle_amplitudes_angstrom=[0.1],
+    vacuum_angstrom=8.0, volume_strain_max=0.1, condensed_molecules=4, melt_temperature_k=100,
+)  # fmt: skip
+LIMITS = Validation(lattice_constant_relative_max=0.003, bulk_modulus_relative_max=0.05)
 GOOD = {"test": {"frames": 20, "energy_rmse_mev_per_atom": 1.0, "force_rmse_mev_per_angstrom": 20.0}}
 
 
 def labelled_cells(scale=1.0, points=9):
-    cells = volume_series("Ar", ARGON, points, 0.08)
+    parent = new_frame(bulk("Ar", "fcc", a=5.3), origin="t", config_type="crystal")
+    cells = reference_series(parent, SETTINGS, points, 0.08)
     for cell in cells:
         copy = cell.copy()
         copy.calc = argon_calculator()
@@ -46,7 +55,7 @@ def test_a_minimum_outside_the_volumes_is_refused():
 
 
 def test_the_same_surface_passes_and_the_numbers_are_its_own():
-    eos, constants, verdict = validate(labelled_cells(), argon_calculator(), GOOD, Validation(), 5.3)
+    eos, constants, verdict = validate(labelled_cells(), argon_calculator(), GOOD, LIMITS)
     assert verdict["passed"]
     assert verdict["failures"] == []
     checks = verdict["checks"]
@@ -58,15 +67,13 @@ def test_the_same_surface_passes_and_the_numbers_are_its_own():
 
 
 def test_the_lattice_constant_does_not_depend_on_the_number_of_volumes():
-    constants = [
-        validate(labelled_cells(points=n), argon_calculator(), GOOD, Validation(), 5.3)[0]["dft"] for n in (9, 10, 11)
-    ]
+    constants = [validate(labelled_cells(points=n), argon_calculator(), GOOD, LIMITS)[0]["dft"] for n in (9, 10, 11)]
     for one in constants[1:]:
         assert one["lattice_constant_angstrom"] == pytest.approx(constants[0]["lattice_constant_angstrom"], rel=1e-5)
 
 
 def test_a_softer_label_fails_the_bulk_modulus_and_says_by_how_much():
-    _, _, verdict = validate(labelled_cells(scale=0.8), argon_calculator(), GOOD, Validation(), 5.3)
+    _, _, verdict = validate(labelled_cells(scale=0.8), argon_calculator(), GOOD, LIMITS)
     assert not verdict["passed"]
     assert not verdict["checks"]["bulk_modulus"]["passed"]
     assert verdict["checks"]["bulk_modulus"]["relative_error"] == pytest.approx(0.25, rel=0.02)
@@ -77,18 +84,102 @@ def test_a_softer_label_fails_the_bulk_modulus_and_says_by_how_much():
 def test_bad_test_errors_and_missing_test_frames_fail():
     bad = {"test": {"frames": 20, "energy_rmse_mev_per_atom": 9.0, "force_rmse_mev_per_angstrom": 20.0}}
     none = {"test": {"frames": 0, "energy_rmse_mev_per_atom": None, "force_rmse_mev_per_angstrom": None}}
-    _, _, verdict = validate(labelled_cells(), argon_calculator(), bad, Validation(), 5.3)
+    _, _, verdict = validate(labelled_cells(), argon_calculator(), bad, LIMITS)
     assert verdict["failures"] == ["test energy RMSE, meV/atom: 9 (limit 5)"]
-    _, _, verdict = validate(labelled_cells(), argon_calculator(), none, Validation(), 5.3)
+    _, _, verdict = validate(labelled_cells(), argon_calculator(), none, LIMITS)
     assert len(verdict["failures"]) == 2
     assert "no labelled test frame" in verdict["failures"][0]
 
 
+def test_a_curve_without_a_minimum_is_a_failure_in_words():
+    eos, _, verdict = validate(labelled_cells(scale=-1.0), argon_calculator(), GOOD, LIMITS)
+    assert "dft" not in eos
+    assert "potential" in eos
+    assert "lattice_constant" not in verdict["checks"]
+    assert verdict["failures"][0].startswith("dft: the minimum of the equation of state")
+
+
+def test_a_crystal_that_the_elastic_calculation_cannot_take_is_a_failure_in_words():
+    class Broken(type(argon_calculator())):
+        def calculate(self, atoms=None, properties=("energy",), *args):
+            if "stress" in properties:
+                raise ArithmeticError("no stress here")
+            super().calculate(atoms, properties, *args)
+
+    _, constants, verdict = validate(labelled_cells(), Broken(epsilon=0.0104, sigma=3.4, rc=12.0), GOOD, LIMITS)
+    assert constants == {}
+    assert verdict["failures"][0].startswith("the elastic constants could not be computed")
+
+
+def nitrogen(epsilon=2.0, rho0=6.0, r0=1.1, points=9):
+    """A Morse molecule relaxed at 1.1 A, labelled by a Morse potential of these parameters (energies exact)."""
+    parent = new_frame(
+        Atoms("N2", positions=[[5, 5, 5], [6.1, 5, 5]], cell=[11] * 3, pbc=True), origin="t", config_type="molecule"
+    )
+    frames = reference_series(parent, SETTINGS, points, 0.1)
+    for frame in frames:
+        copy = frame.copy()
+        copy.calc = MorsePotential(epsilon=epsilon, rho0=rho0, r0=r0, rcut1=4.0, rcut2=5.0)
+        set_label(frame, copy.get_potential_energy(), copy.get_forces(), None)
+    return frames
+
+
+def test_a_breathing_molecule_gives_its_bond_and_its_stiffness():
+    potential = MorsePotential(epsilon=2.0, rho0=6.0, r0=1.1, rcut1=4.0, rcut2=5.0)
+    curve, constants, verdict = validate(nitrogen(r0=1.12), potential, GOOD, LIMITS)
+    assert curve["kind"] == "molecule"
+    assert constants == {}
+    assert "mechanical_stability" not in verdict["checks"]
+    scale = verdict["checks"]["bond_scale"]
+    assert scale["reference"] == pytest.approx(1.12 / 1.1, abs=2e-4)
+    assert scale["value"] == pytest.approx(1.0, abs=2e-4)
+    assert not scale["passed"], "bonds 1.8 % apart"
+    assert curve["potential"]["shortest_bond_angstrom"] == pytest.approx(1.1, abs=3e-4)
+    # Morse: d2E/dr2 = 2 epsilon (rho0/r0)^2 at the minimum, and s = r / 1.1
+    stiffness = verdict["checks"]["breathing_stiffness"]
+    assert stiffness["value"] == pytest.approx(2 * 2.0 * 6.0**2, rel=0.02)
+    assert stiffness["reference"] == pytest.approx(2 * 2.0 * 6.0**2 * (1.1 / 1.12) ** 2, rel=0.02)
+    assert len(verdict["failures"]) == 1
+
+
+def test_a_molecule_with_too_few_labels_or_without_a_minimum_is_a_failure_in_words():
+    potential = MorsePotential(epsilon=2.0, rho0=6.0, r0=1.1, rcut1=4.0, rcut2=5.0)
+    _, _, verdict = validate(nitrogen()[:4], potential, GOOD, LIMITS)
+    assert "only 4 DFT energies of the breathing molecule" in verdict["failures"][0]
+    _, _, verdict = validate(nitrogen(r0=1.4), potential, GOOD, LIMITS)
+    assert "dft: the molecule has no equilibrium" in verdict["failures"][0]
+    with pytest.raises(DataError, match="no equilibrium"):
+        fit_breathing(np.linspace(0.94, 1.06, 7), np.zeros(7))
+
+
+def test_a_molecule_breathes_in_its_box_about_its_centre():
+    frames = nitrogen(points=5)
+    assert [f.info["name"] for f in frames] == ["v0", "v1", "v2", "v3", "v4"]
+    changes = [f.info["scale_change"] for f in frames]
+    assert changes == pytest.approx([-0.06, -0.03, 0, 0.03, 0.06]), "no wider than bonds hold"
+    for frame, change in zip(frames, changes, strict=True):
+        assert frame.get_distance(0, 1) == pytest.approx(1.1 * (1 + change))
+        np.testing.assert_allclose(frame.positions.mean(axis=0), [5.55, 5, 5])
+        np.testing.assert_allclose(frame.cell.lengths(), 11)
+
+
+def test_the_reference_series_scales_the_supercell_and_keeps_its_mesh():
+    parent = new_frame(bulk("Mg", "hcp", a=3.2, c=5.2), origin="t", config_type="crystal")
+    cells = reference_series(parent, SETTINGS, 5, 0.1)
+    volumes = np.array([c.get_volume() for c in cells])
+    np.testing.assert_allclose(volumes / volumes[2], [0.9, 0.95, 1.0, 1.05, 1.1])
+    assert {c.info["config_type"] for c in cells} == {"eos"}
+    for cell in cells:
+        np.testing.assert_allclose(cell.info["plane_distances"], cells[2].info["plane_distances"])
+    eos_a = [conventional_a(c) for c in cells]
+    np.testing.assert_allclose(eos_a, 3.2 * np.array([0.9, 0.95, 1.0, 1.05, 1.1]) ** (1 / 3), rtol=1e-4)
+
+
 def test_too_few_dft_energies_are_a_failure_in_words():
-    eos, _, verdict = validate(labelled_cells(points=5)[:5], argon_calculator(), GOOD, Validation(), 5.3)
+    eos, _, verdict = validate(labelled_cells(points=5)[:5], argon_calculator(), GOOD, LIMITS)
     assert "dft" not in eos
     assert "only 4 DFT energies" in verdict["failures"][0]
-    eos, constants, verdict = validate([], argon_calculator(), GOOD, Validation(), 5.3)
+    eos, constants, verdict = validate([], argon_calculator(), GOOD, LIMITS)
     assert not verdict["passed"]
     assert constants == {}
 
@@ -98,4 +189,14 @@ def test_elastic_constants_of_a_pair_potential_obey_cauchy():
     found = elastic(bulk("Ar", "fcc", a=5.3, cubic=True), argon_calculator(), 0.004)
     assert found["c12_gpa"] == pytest.approx(found["c44_gpa"], rel=0.03)
     assert found["mechanically_stable"]
+    assert found["spacegroup_number"] == 225
     assert found["bulk_modulus_gpa"] == pytest.approx((found["c11_gpa"] + 2 * found["c12_gpa"]) / 3, rel=1e-6)
+
+
+def test_elastic_constants_do_not_depend_on_how_the_crystal_lies():
+    turned = bulk("Ar", "fcc", a=5.3)
+    turned.rotate(33, (1, 2, 3), rotate_cell=True)
+    found = elastic(turned, argon_calculator(), 0.004)
+    upright = elastic(bulk("Ar", "fcc", a=5.3, cubic=True), argon_calculator(), 0.004)
+    for key in ("c11_gpa", "c12_gpa", "c44_gpa"):
+        assert found[key] == pytest.approx(upright[key], rel=0.03)

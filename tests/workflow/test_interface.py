@@ -10,7 +10,8 @@ from running import PROJECT, QUICKSTART, command, needs_pw, snakemake
 pytestmark = pytest.mark.usefixtures("pseudopotential_folder")
 
 STAGES = {
-    "expand", "generate", "explore", "explore_test", "sample", "select", "label", "collect", "train", "simulate",
+    "expand", "relax", "parents", "generate", "structures",
+    "explore", "explore_test", "sample", "select", "label", "collect", "train", "simulate",
     "assess", "validate", "report", "bundle",
 }  # fmt: skip
 
@@ -98,15 +99,49 @@ def test_lint_and_format_are_clean(tmp_path):
     assert formatted.returncode == 0, formatted.stderr
 
 
+EXAMPLES = sorted(path.stem for path in QUICKSTART.parent.glob("*.yaml") if path.stem != "own_data")
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_can_be_planned(tmp_path, example, monkeypatch):
+    monkeypatch.delenv("ESPRESSO_PSEUDO")
+    config = QUICKSTART.parent / f"{example}.yaml"
+    done = snakemake(tmp_path, config, options=("--dry-run",))
+    assert done.returncode == 0, done.stdout
+    for folder in ("parents", "structures"):
+        assert f"results/{example}/{folder}/" in done.stdout
+
+
+def test_missing_pseudopotentials_are_said_in_a_dry_run_and_planned_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESPRESSO_PSEUDO", str(tmp_path / "none"))
+    done = snakemake(tmp_path, written(tmp_path, composition="TiO2"), options=("--dry-run",))
+    assert done.returncode == 0, done.stdout
+    said = [line for line in done.stdout.splitlines() if line.startswith("Warning: no label can be made yet.")]
+    assert said, done.stdout
+    assert any("Ti" in line for line in said)
+
+
 @needs_pw
-def test_one_stage_can_be_asked_for_by_its_file(tmp_path):
+def test_one_stage_can_be_asked_for_by_its_file_and_a_change_remakes_only_what_it_touches(tmp_path):
     target = "results/quickstart/structures.extxyz"
     done = snakemake(tmp_path, QUICKSTART, target)
     assert done.returncode == 0, done.stdout
     made = {p.name for p in (tmp_path / "results" / "quickstart").iterdir()}
-    assert made == {"structures.extxyz", "logs", ".lock"}
+    assert made == {
+        "structures.extxyz", "structures.json", "structures", "parents.extxyz", "parents.json", "parents", "logs",
+        "benchmarks", ".lock",
+    }  # fmt: skip
     again = snakemake(tmp_path, QUICKSTART, target)
     assert "Nothing to be done" in again.stdout
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["structures"]["counts"]["rattles"] += 1
+    plan = snakemake(tmp_path, written(tmp_path, **config), target, options=("--dry-run",)).stdout
+    jobs = {
+        line.split()[0]: line.split()[1]
+        for line in plan.splitlines()
+        if line.split()[1:2] and line.split()[1].isdigit()
+    }
+    assert jobs == {"generate": "1", "structures": "1", "total": "2"}, plan
 
 
 @needs_pw

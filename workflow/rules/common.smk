@@ -103,6 +103,8 @@ def of_the_loop(wildcards):
         return {}
     generations = range(last_generation() + 1)
     return {
+        "parents": f"{RUN}/parents.json",
+        "structures": f"{RUN}/structures.json",
         "candidates": f"{RUN}/candidates.json",
         "explored": [f"{RUN}/explored/{walker}.json" for walker in EXPLORERS],
         "assessments": [f"{RUN}/assess/gen{gen}.json" for gen in generations],

@@ -1,4 +1,4 @@
-"""The last potential of the loop against DFT: equation of state, elastic constants, the verdict."""
+"""The last potential of the loop against DFT: the reference larger and smaller, elastic constants, the verdict."""
 
 
 use rule collect as collect_eos with:
@@ -14,11 +14,11 @@ use rule collect as collect_eos with:
     log:
         f"{RUN}/logs/collect/eos.log",
     message:
-        "Collecting the DFT energies of the equation of state"
+        "Collecting the DFT energies of the reference"
 
 
 rule validate:
-    """Equation of state against DFT on the same cells, elastic constants, pass or fail."""
+    """Equation of state (of a molecule: breathing) against DFT, elastic constants, pass or fail."""
     input:
         potential=of_last_generation("potential_gen{gen}.yaml"),
         evaluation=of_last_generation("evaluation/gen{gen}.json"),
@@ -37,8 +37,7 @@ rule validate:
         runtime=60,
     params:
         settings=CONFIG.validation.model_dump(),
-        lattice_constant_angstrom=CONFIG.structures.lattice_constant_angstrom,
     message:
-        "Validating: equation of state and elastic constants"
+        "Validating against DFT on the same cells"
     script:
         "../../scripts/validate.py"

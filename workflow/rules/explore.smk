@@ -1,25 +1,4 @@
-"""Composition to candidates: starting structures, surrogate walkers, DIRECT sampling."""
-
-
-rule generate:
-    """Starting structures: volumes, strains, rattles."""
-    output:
-        f"{RUN}/structures.extxyz",
-    log:
-        f"{RUN}/logs/generate.log",
-    conda:
-        "../../envs/pipeline.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    params:
-        symbol=ELEMENTS[0],
-        settings=CONFIG.structures.model_dump(),
-        seed=CONFIG.seed,
-    message:
-        "Generating starting structures of {params.symbol}"
-    script:
-        "../../scripts/generate.py"
+"""Starting structures to candidates: surrogate walkers, DIRECT sampling."""
 
 
 rule explore:

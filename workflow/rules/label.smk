@@ -19,7 +19,9 @@ rule atoms:
 
 
 rule eos_cells:
-    """Cells of the equation of state."""
+    """The reference larger and smaller: cells of the equation of state, or a molecule breathing."""
+    input:
+        parents=f"{RUN}/parents.extxyz",
     output:
         f"{RUN}/frames/eos.extxyz",
     log:
@@ -27,8 +29,7 @@ rule eos_cells:
     conda:
         "../../envs/pipeline.yaml"
     params:
-        symbol=ELEMENTS[0],
-        structures=CONFIG.structures.model_dump(),
+        structures=CONFIG.structures.model_dump(include=OF_THE_CELLS),
         points=CONFIG.validation.eos_points,
         volume_strain_max=CONFIG.validation.eos_volume_strain_max,
     message:

@@ -1,5 +1,6 @@
 """From one line to a validated configuration. Loads neither torch nor numba nor scipy: a dry run must be quick."""
 
+from mlip_autopipec.config.cautions import cautions
 from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.dump import inferred_summary, write_dump
 from mlip_autopipec.config.expand import expand, expand_with_data
@@ -7,6 +8,7 @@ from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.own_data import DATA_KEYS, DataConfig, DataTraining, decided
 from mlip_autopipec.config.own_data import files_of as own_data_files
 from mlip_autopipec.config.plan import walker_names
+from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 
 __all__ = [
     "DATA_KEYS",
@@ -14,10 +16,12 @@ __all__ = [
     "Config",
     "DataConfig",
     "DataTraining",
+    "cautions",
     "decided",
     "expand",
     "expand_with_data",
     "inferred_summary",
+    "missing_pseudopotentials",
     "own_data_files",
     "walker_names",
     "write_dump",

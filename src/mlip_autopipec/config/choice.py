@@ -13,11 +13,12 @@ from mlip_autopipec.config.full import Section
 
 @dataclass(frozen=True)
 class Choice:
-    """A value and what chose it: 'user', 'default' or the name of a rule, with a sentence."""
+    """A value and what chose it: 'user', 'default' or the name of a rule, with a sentence and the rule's source."""
 
     value: Any
     by: str
     why: str = ""
+    source: str = ""
 
 
 def collect(model: type[BaseModel], prefix: str, written: Any, choices: dict[str, Choice]) -> None:

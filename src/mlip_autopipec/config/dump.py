@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mlip_autopipec.artifacts import atomic_path, versions
+from mlip_autopipec.config.cautions import cautions
 from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.own_data import DataConfig
@@ -19,6 +20,7 @@ def as_yaml(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
         "# The whole configuration of this run; give this file as the config to run it again.",
         "# Made with " + ", ".join(f"{name} {version}" for name, version in versions().items()),
     ]
+    lines += [f"# Mind: {caution}" for caution in _cautions(config)]
     for key, value in config.model_dump(by_alias=True).items():
         if isinstance(value, dict):
             lines += ["", f"{key}:"]
@@ -32,7 +34,7 @@ def _line(key: str, value: Any, choice: Choice) -> str:
     text = (
         yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
     )
-    why = f": {choice.why}" if choice.why else ""
+    why = (f": {choice.why}" if choice.why else "") + (f" [{choice.source}]" if choice.source else "")
     return f"{key}: {text}  # {choice.by}{why}"
 
 
@@ -43,7 +45,26 @@ def write_dump(path: str | os.PathLike[str], config: Config | DataConfig, choice
 
 
 def inferred_summary(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
-    """What was inferred, for the start of a run: a line per rule that decided something."""
-    chosen = {key: choice for key, choice in choices.items() if choice.by not in ("user", "default")}
+    """What was inferred, for the start of a run: a line per rule that gave more than nothing, then
+    cautions."""
+    chosen = {
+        key: choice
+        for key, choice in choices.items()
+        if choice.by not in ("user", "default") and choice.value not in ("", [], {}, 0)
+    }
     width = max((len(key) for key in chosen), default=0)
-    return "\n".join(f"  {key:<{width}} = {choice.value}   ({choice.why})" for key, choice in chosen.items())
+    lines = [f"  {key:<{width}} = {_shown(choice.value)}   ({choice.why})" for key, choice in chosen.items()]
+    return "\n".join(lines + [f"  Mind: {caution}" for caution in _cautions(config)])
+
+
+def _shown(value: Any) -> str:
+    """The value in few words: entries of 0 in a dict are left out."""
+    if value is None:
+        return "open"
+    if isinstance(value, dict):
+        value = {key: number for key, number in value.items() if number}
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False).removesuffix("...\n").strip()
+
+
+def _cautions(config: Config | DataConfig) -> list[str]:
+    return cautions(config) if isinstance(config, Config) else []

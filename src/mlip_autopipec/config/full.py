@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from mlip_autopipec.config.elements import parse_composition
+from mlip_autopipec.config.composition import parse_composition
+from mlip_autopipec.config.elements import SYMBOLS
 from mlip_autopipec.errors import nearest
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -50,6 +51,23 @@ def _alone(value: Any) -> Any:
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
+def _known_generator(name: str) -> str:
+    if name not in GENERATORS:
+        raise ValueError(f"{name!r} is no generator; known: {', '.join(GENERATORS)}.{nearest(name, GENERATORS)}")
+    return name
+
+
+def _known_symbol(name: str) -> str:
+    if name not in SYMBOLS:
+        raise ValueError(f"{name!r} is no element.{nearest(name, SYMBOLS)}")
+    return name
+
+
+def only_files(value: Any) -> Any:
+    """Names of files alone stand for the section `structures` with them."""
+    return {"files": value} if isinstance(value, (str, list)) else value
+
+
 def _nested(ladder: list[list[int]]) -> list[list[int]]:
     for before, after in pairwise(ladder):
         if before == after or len(after) < len(before) or any(a < b for b, a in zip(before, after, strict=False)):
@@ -61,8 +79,18 @@ AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Degrees = Annotated[list[Count], Field(min_length=2, max_length=4)]
 Tried = Annotated[list[Positive], Field(min_length=1), BeforeValidator(_alone)]
 Trainer = Annotated[str, AfterValidator(_known_trainer)]
+Generator = Annotated[str, AfterValidator(_known_generator)]
+Symbol = Annotated[str, AfterValidator(_known_symbol)]
 Source = Literal["prototypes", "sqs", "random", "molecule", "structure"]
 MaterialClass = Literal["metal", "alloy", "ionic", "covalent", "molecular", "noble"]
+Classes = Annotated[
+    list[MaterialClass], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[MaterialClass])
+]
+GENERATORS = (
+    "volumes", "strains", "rattles", "bonds", "vacancies", "interstitials", "antisites", "surfaces", "melt", "quench",
+    "normal_modes", "stretches", "dimers", "clusters", "condensed",
+)  # fmt: skip
+VACUUM_ANGSTROM = 6.0  # the gap from which on a frame counts as having vacuum; frames.VACUUM_ANGSTROM
 Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_apart)]
 
 
@@ -77,12 +105,17 @@ class Structures(Section):
 
     files: Files = Field(
         [],
-        description="Structures of your own (CIF, POSCAR, extended XYZ, anything ASE reads; * and ? are allowed), taken "
-        "as they are. 'structures: path/*.cif' is short for this key.",
+        description="Structures of your own (CIF, POSCAR, extended XYZ, anything ASE reads; * and ? are allowed), "
+        "taken as they are. 'structures: path/*.cif' is short for this key.",
+    )
+    alone: bool = Field(
+        False,
+        description="Your files are the only starting structures: nothing is generated, and the first one is the key "
+        "'structure' (the parent: reference of the equation of state) unless that is written.",
     )
     sources: Annotated[list[Source], Field(min_length=1)] = Field(
-        description="Where parents come from: prototypes, sqs (quasirandom cells), random (symmetric crystals), molecule "
-        "(the molecule), structure (the file of the key 'structure')."
+        description="Where parents come from: prototypes, sqs (quasirandom cells), random (symmetric crystals), "
+        "molecule (the molecule), structure (the file of the key 'structure')."
     )
     prototypes: list[str] = Field(description="Prototypes tried as parents, by name (A1, L1_0, B1, C4, ...).")
     sqs_lattices: list[Literal["fcc", "bcc", "hcp", "diamond"]] = Field(
@@ -95,14 +128,14 @@ class Structures(Section):
         0.1, description="Parents so far above the lowest one are kept, eV/atom (by the surrogate)."
     )
     parents_max: Count = Field(6, description="Parents kept, at most, lowest energies first.")
-    counts: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    counts: dict[Generator, Annotated[int, Field(ge=0)]] = Field(
         description="How many structures each generator makes; 0 switches it off. Generators that are not named keep "
         "the number of the rule."
     )
     supercell_edge_angstrom: Positive = Field(7.0, description="Edges of labelled cells are near this length, A.")
     atoms_min: Count = Field(8, description="Atoms of a labelled crystal, at least.")
     atoms_max: Count = Field(description="Atoms of a labelled cell, at most (a larger parent is left as it is).")
-    volume_strain_max: Fraction = Field(0.15, description="Largest relative change of volume, to both sides.")
+    volume_strain_max: Fraction = Field(description="Largest relative change of volume, to both sides.")
     shear_strain_max: Fraction = Field(0.06, description="Largest engineering shear and uniaxial strain.")
     rattle_amplitudes_angstrom: Annotated[list[Positive], Field(min_length=1)] = Field(
         description="Root-mean-square displacements per atom of rattled cells, A."
@@ -119,17 +152,17 @@ class Structures(Section):
         1000.0, description="Temperature that normal modes of molecules are sampled at, K."
     )
     cluster_sizes: list[Count] = Field([2, 3, 4], description="Molecules (or atoms) of the clusters.")
-    condensed_molecules: Count = Field(8, description="Molecules in a cell of the condensed phase.")
+    condensed_molecules: Count = Field(description="Molecules in a cell of the condensed phase.")
 
 
 class Exploration(Section):
     """Molecular dynamics with a universal surrogate."""
 
     surrogate: Literal["sevennet-0"] = Field("sevennet-0", description="Universal potential that drives the walkers.")
-    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0, 2200.0], description="Temperatures of the walkers, K.")
+    temperatures_k: Temperatures = Field(description="Temperatures of the walkers, K.")
     walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
     steps: Count = Field(1000, description="MD steps of a walker.")
-    timestep_fs: Positive = Field(2.0, description="MD time step, fs.")
+    timestep_fs: Positive = Field(description="MD time step, fs.")
     friction_per_ps: Positive = Field(10.0, description="Friction of the Langevin thermostat, 1/ps.")
     interval_steps: Count = Field(10, description="A frame is kept every so many steps.")
     minimum_distance_fraction: Fraction = Field(
@@ -141,7 +174,7 @@ class Exploration(Section):
 class Test(Section):
     """The held-out test set: its own trajectories, which no selection ever sees."""
 
-    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0], description="Temperatures of the test walkers, K.")
+    temperatures_k: Temperatures = Field(description="Temperatures of the test walkers, K.")
     steps: Count = Field(500, description="MD steps of a test walker.")
     frames: Count = Field(30, description="Frames labelled for the test, spread evenly over the test walkers.")
 
@@ -152,9 +185,10 @@ class Sampling(Section):
     method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
     always: list[str] = Field(
-        ["crystal", "volume", "strain"],
-        description="Types of frames that are always chosen: the ideal crystal at all volumes and strains, which no "
-        "walker meets and elastic constants rest on.",
+        ["crystal", "molecule", "volume", "strain"],
+        description="Types of frames that are always chosen: ideal crystals at all volumes and strains, which no "
+        "walker meets and elastic constants rest on, and the molecule. Taken round-robin, those of the reference "
+        "first, at most half of the candidates.",
     )
     soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
     soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
@@ -184,9 +218,9 @@ class Grades(Section):
 class ActiveLearning(Grades):
     """The loop: how many labels, when a frame is uncertain, when to end."""
 
-    labels_first: Count = Field(120, description="Labels of generation 0.")
-    labels_per_generation: Count = Field(40, description="Labels added by each later generation, at most.")
-    label_budget: Count = Field(400, description="Training labels in all; the loop ends when they are spent.")
+    labels_first: Count = Field(description="Labels of generation 0.")
+    labels_per_generation: Count = Field(description="Labels added by each later generation, at most.")
+    label_budget: Count = Field(description="Training labels in all; the loop ends when they are spent.")
     generations_max: Count = Field(8, description="Number of generations at most.")
 
     @model_validator(mode="after")
@@ -202,16 +236,14 @@ class Labelling(Section):
     engine: Literal["espresso"] = Field("espresso", description="Program that makes the labels.")
     command: str = Field("pw.x", description="How pw.x is started; several words are allowed ('mpirun -np 4 pw.x').")
     pseudo_dir: list[str] = Field(description="Folders where pseudopotential files are looked for, in order.")
-    pseudopotentials: dict[str, str] = Field(description="UPF file by element.")
+    pseudopotentials: dict[Symbol, FileName] = Field(description="UPF file by element.")
     ecutwfc_ry: Positive = Field(description="Plane-wave cutoff of the wavefunctions, Ry.")
     ecutrho_ry: Positive = Field(description="Plane-wave cutoff of the density, Ry.")
-    kspacing_per_angstrom: Positive = Field(
-        0.2, description="Largest distance of k-points, 1/A, counting the factor 2 pi."
-    )
+    kspacing_per_angstrom: Positive = Field(description="Largest distance of k-points, 1/A, counting the factor 2 pi.")
     kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = Field(
         None,
-        description="Monkhorst-Pack mesh of every cell. Not given: each cell has its own, from kspacing_per_angstrom and "
-        "the unstrained cell; strained cells keep it, and directions with vacuum have one point.",
+        description="Monkhorst-Pack mesh of every cell. Not given: each cell has its own, from kspacing_per_angstrom "
+        "and the unstrained cell; strained cells keep it, and directions with vacuum have one point.",
     )
     kshift: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)] = Field(
         [0, 0, 0], description="Offset of the mesh by half a step (1) or not (0)."
@@ -221,7 +253,7 @@ class Labelling(Section):
     )
     degauss_ry: Positive = Field(description="Width of the smearing, Ry.")
     nspin: Annotated[int, Field(ge=1, le=2)] = Field(description="1: without spin; 2: collinear spins.")
-    starting_magnetization: dict[str, Annotated[float, Field(gt=-1, lt=1)]] = Field(
+    starting_magnetization: dict[Symbol, Annotated[float, Field(gt=-1, lt=1)]] = Field(
         description="Starting moments by element, as a fraction of the valence electrons (with nspin 2)."
     )
     conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
@@ -394,10 +426,10 @@ class Simulation(Section):
     """Molecular dynamics with the new potential, watching its own uncertainty."""
 
     engine: Literal["ase"] = Field("ase", description="Program that runs the dynamics.")
-    temperatures_k: Temperatures = Field([300.0, 800.0, 1500.0, 2200.0], description="Temperatures of the walkers, K.")
+    temperatures_k: Temperatures = Field(description="Temperatures of the walkers, K.")
     walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
     steps: Count = Field(10000, description="MD steps of a walker.")
-    timestep_fs: Positive = Field(2.0, description="MD time step, fs.")
+    timestep_fs: Positive = Field(description="MD time step, fs.")
     friction_per_ps: Positive = Field(5.0, description="Friction of the Langevin thermostat, 1/ps.")
     gamma_interval_steps: Count = Field(10, description="The extrapolation grade is computed every so many steps.")
     frames_per_walker: Count = Field(20, description="Uncertain frames kept of one walker, at most.")
@@ -419,21 +451,22 @@ class Validation(ErrorLimits):
     eos_points: Annotated[int, Field(ge=5)] = Field(9, description="Volumes of the equation of state.")
     eos_volume_strain_max: Fraction = Field(0.08, description="Largest relative change of volume, to both sides.")
     elastic_strain: Fraction = Field(0.005, description="Strain of the finite differences of the elastic constants.")
-    lattice_constant_relative_max: Positive = Field(
-        0.003, description="Allowed relative error of the lattice constant."
-    )
-    bulk_modulus_relative_max: Positive = Field(0.05, description="Allowed relative error of the bulk modulus.")
+    lattice_constant_relative_max: Positive = Field(description="Allowed relative error of the lattice constant.")
+    bulk_modulus_relative_max: Positive = Field(description="Allowed relative error of the bulk modulus.")
 
 
 class Config(Section):
     """The whole configuration of one run."""
 
-    composition: str = Field(description="Chemical formula: the one thing that must be given.")
+    composition: str = Field(
+        description="Chemical formula (Si, FePt, Al0.9Mg0.1): the one thing that must be given, unless molecule or "
+        "structure says it."
+    )
     run: RunName = Field(description="Name of the run: everything is written to results/<run>/.")
     seed: Seed = Field(1, description="Feeds every random choice.")
     molecule: str = Field("", description="The molecule meant: a name ('ethanol'), a SMILES ('CCO') or a file.")
-    structure: str = Field("", description="File of the crystal meant (CIF, POSCAR, ...), in place of a search for it.")
-    material_class: Annotated[list[MaterialClass], Field(min_length=1)] = Field(
+    structure: str = Field(description="File of the crystal meant (CIF, POSCAR, ...), in place of a search for it.")
+    material_class: Classes = Field(
         alias="class", description="What kind of material this is, the most fitting first; several may apply."
     )
     structures: Structures
@@ -449,4 +482,9 @@ class Config(Section):
     @property
     def elements(self) -> list[str]:
         """Element symbols of the composition, in its order."""
-        return list(parse_composition(self.composition))
+        return list(self.amounts)
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """Amount of each element, in the formula's order."""
+        return parse_composition(self.composition, class_given=True)

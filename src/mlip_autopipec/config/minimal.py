@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from mlip_autopipec.config.full import Config, Section
+from mlip_autopipec.config.full import Config, Section, only_files
 from mlip_autopipec.errors import ConfigError, nearest
 
-NEEDED = "Write for example 'composition: Si', or 'training: {dataset: my_data.extxyz}' to train on labels of your own."
+NEEDED = (
+    "Write for example 'composition: Si', 'molecule: ethanol', 'structure: my.cif', or "
+    "'training: {dataset: my_data.extxyz}' to train on labels of your own."
+)
 NEEDED_KEYS: list[Any] = [
     {"required": ["composition"]},
+    {"required": ["molecule"]},
+    {"required": ["structure"]},
+    {"required": ["structures"], "properties": {"structures": {"required": ["files", "alone"]}}},
     {"required": ["training"], "properties": {"training": {"required": ["dataset"]}}},
-]  # for editors: one of the two
+]  # for editors: one of these
 
 
 def _partial(model: type[BaseModel]) -> type[BaseModel]:
@@ -21,7 +27,10 @@ def _partial(model: type[BaseModel]) -> type[BaseModel]:
     for name, field in model.model_fields.items():
         kind: Any = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
-            fields[name] = (_partial(kind) | None, Field(None, description=kind.__doc__))
+            partial: Any = _partial(kind) | None
+            if name == "structures":  # 'structures: path/*.cif' is short for its key 'files'
+                partial = Annotated[partial, BeforeValidator(only_files, str | list[str] | partial)]
+            fields[name] = (partial, Field(None, description=kind.__doc__))
         else:
             constrained = Annotated[(kind, *field.metadata)] if field.metadata else kind
             fields[name] = (constrained | None, Field(None, alias=field.alias, description=field.description))
@@ -34,7 +43,7 @@ UserConfig = _partial(Config)
 def explain(error: ValidationError, model: type[BaseModel], written: dict[str, Any]) -> ConfigError:
     """The first fault of a pydantic error as one sentence with the key, the value and the mend."""
     fault = error.errors()[0]
-    path = [str(part) for part in fault["loc"]]
+    path = [str(part) for part in fault["loc"] if part != "[key]"]
     key = ".".join(path) or "config"
     if fault["type"] == "extra_forbidden":
         known = _known_keys(model, path[:-1])

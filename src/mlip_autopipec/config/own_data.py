@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from mlip_autopipec.config.choice import Choice, collect, nest
-from mlip_autopipec.config.elements import SYMBOLS, parse_composition
+from mlip_autopipec.config.composition import parse_composition
+from mlip_autopipec.config.elements import SYMBOLS
 from mlip_autopipec.config.full import ErrorLimits, Grades, OwnData, Positive, RunName, Section, Seed, Training
 from mlip_autopipec.config.minimal import explain
 from mlip_autopipec.errors import ConfigError, nearest
@@ -49,7 +50,7 @@ class DataConfig(Section):
     @property
     def elements(self) -> list[str]:
         """Element symbols; empty while the data have not been read."""
-        return list(parse_composition(self.composition)) if self.composition else []
+        return list(parse_composition(self.composition, class_given=True)) if self.composition else []
 
 
 def is_meant(written: dict[str, Any]) -> bool:
@@ -97,7 +98,7 @@ def expand(checked: dict[str, Any]) -> tuple[DataConfig, dict[str, Choice]]:
             _run_name(files["dataset"][0]), "run_is_named_after_the_file", "results/<run>/ holds everything"
         )
     if choices["composition"].value is not None:
-        parse_composition(choices["composition"].value)
+        parse_composition(choices["composition"].value, class_given=True)
     for symbol in choices["training.reference_energies_ev"].value:
         if symbol not in SYMBOLS:
             raise ConfigError(

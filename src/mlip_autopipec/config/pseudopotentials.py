@@ -1,7 +1,12 @@
-"""Which pseudopotential a run uses when its user names none, and the cutoffs that go with it."""
+"""Which pseudopotentials a run uses when its user names none, the cutoffs that go with them, and which are missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from math import ceil
+
+from mlip_autopipec.config.full import Config
 from mlip_autopipec.errors import ConfigError, MlipError
 from mlip_autopipec.labelling.espresso.pseudopotentials import (
     Pseudopotential,
@@ -11,61 +16,163 @@ from mlip_autopipec.labelling.espresso.pseudopotentials import (
     suggested_cutoffs_ry,
 )
 
+FUNCTIONALS = ("PBE", "PBESOL", "PZ", "PW-LDA")  # the order of preference when a set of one functional is looked for
 _GIVE = "Put the file into one of these folders, or write labelling.pseudopotentials and labelling.pseudo_dir."
 
 
-def choose(symbol: str, folders: list[str]) -> tuple[str, str]:
-    """File name and reason: the SSSP file when it is installed, else the best PBE file.
+def choose(
+    symbols: Iterable[str], folders: Sequence[str], named: Mapping[str, str] | None = None
+) -> tuple[dict[str, str], str]:
+    """File name by element, and the reason: a set of one functional from one folder, else SSSP's files.
 
-    Raises:
-        ConfigError: no folder holds a usable file for the element.
+    pw.x reads from one folder and must not mix functionals, so the set is chosen as a whole. A file that suggests no
+    cutoff is not chosen: nobody would know which to take.
+
+    Args:
+        named: files that the user named; the rest must be of their functional.
     """
+    symbols, named = list(symbols), dict(named or {})
+    wanted = [s for s in symbols if s not in named]
+    functionals: tuple[str, ...] = FUNCTIONALS
+    places = tuple(folders)
+    told = [header for s in named if (header := _named(s, named[s], places)) is not None]
+    if told:
+        functionals = (told[0].functional,)
+        places = (str(told[0].path.parent),)
+    for functional in functionals:
+        for folder in places:
+            found = {s: _best(s, folder, functional) for s in wanted}
+            chosen = {s: header for s, header in found.items() if header is not None}
+            if wanted and len(chosen) == len(wanted):
+                return named | {s: header.path.name for s, header in chosen.items()}, _reason(chosen, functional)
+    files = {s: _sssp_file(s) for s in wanted}
+    absent = f"{'PBE' if not told else told[0].functional} files of all elements are not installed together here"
+    return named | files, f"SSSP 1.3.0 efficiency, NOT INSTALLED here ({absent})"
+
+
+def _reason(chosen: Mapping[str, Pseudopotential], functional: str) -> str:
+    verified = [s for s, header in chosen.items() if sssp_status(header) == "verified"]
+    if len(verified) == len(chosen):
+        return "SSSP 1.3.0 efficiency"
+    others = ", ".join(f"{_sssp_file(s)}" for s in chosen if s not in verified)
+    why = f"{functional} files installed here; SSSP's {others} not found"
+    return why if functional == "PBE" else f"{why}, nor PBE files of all elements: labels are {functional}'s"
+
+
+def _sssp_file(symbol: str) -> str:
+    entry = sssp_table("efficiency").get(symbol)
+    if entry is None:
+        raise ConfigError(
+            "composition", symbol, f"the SSSP 1.3.0 library has no pseudopotential of {symbol}",
+            f"Name a file of your own in labelling.pseudopotentials.{symbol}.",
+        )  # fmt: skip
+    return str(entry["filename"])
+
+
+@cache
+def _best(symbol: str, folder: str, functional: str) -> Pseudopotential | None:
     try:
-        best = find_pseudopotential(symbol, folders, functional="PBE")
-    except MlipError as error:
-        raise ConfigError("labelling.pseudopotentials", None, str(error).rstrip("."), _GIVE) from None
-    if sssp_status(best) == "verified":
-        return best.path.name, "SSSP 1.3.0 efficiency"
-    wanted = sssp_table("efficiency").get(symbol, {}).get("filename", "none")
-    return best.path.name, f"the PBE file installed here; SSSP's {wanted} was not found"
+        found = find_pseudopotential(symbol, [folder], functional=functional)
+    except MlipError:
+        return None
+    return found if found.kind in ("NC", "US", "PAW") and suggested_cutoffs_ry(found) is not None else None
 
 
-def headers_of(names: dict[str, str], folders: list[str]) -> dict[str, Pseudopotential]:
-    """The headers of the chosen files.
-
-    Raises:
-        ConfigError: a file is missing or is not a pseudopotential of its element.
-    """
-    found = {}
-    for symbol, name in names.items():
-        try:
-            found[symbol] = find_pseudopotential(symbol, folders, name)
-        except MlipError as error:
-            raise ConfigError(f"labelling.pseudopotentials.{symbol}", name, str(error).rstrip("."), _GIVE) from None
-    return found
+@cache
+def _named(symbol: str, name: str, folders: tuple[str, ...]) -> Pseudopotential | None:
+    """The header of a named file; None when it is not installed."""
+    try:
+        return find_pseudopotential(symbol, folders, name)
+    except MlipError:
+        return None
 
 
-def cutoffs_ry(names: dict[str, str], folders: list[str]) -> tuple[float, float, str]:
+def cutoffs_ry(names: Mapping[str, str], folders: Sequence[str]) -> tuple[float, float, str]:
     """Wavefunction and density cutoff in Ry that all files are content with, and the reason.
 
     Raises:
-        ConfigError: a file suggests no cutoff.
+        ConfigError: a file that is not SSSP's is missing, or suggests no cutoff.
     """
     suggested = {}
-    for symbol, header in headers_of(names, folders).items():
-        cutoffs = suggested_cutoffs_ry(header)
+    for symbol, name in names.items():
+        header = _named(symbol, name, tuple(folders))
+        if header is not None:
+            cutoffs = suggested_cutoffs_ry(header)
+        elif _is_sssp(symbol, name):
+            entry = sssp_table("efficiency")[symbol]
+            cutoffs = float(entry["cutoff_wfc"]), float(entry["cutoff_rho"])
+        else:
+            find_again(symbol, name, folders)
         if cutoffs is None:
             raise ConfigError(
-                "labelling.ecutwfc_ry",
-                None,
-                f"{header.path.name} suggests no cutoff",
-                "Write labelling.ecutwfc_ry (Ry).",
+                "labelling.ecutwfc_ry", None, f"{name} suggests no cutoff", "Write labelling.ecutwfc_ry (Ry)."
             )
         suggested[symbol] = cutoffs
-    wavefunction, density = (max(values) for values in zip(*suggested.values(), strict=True))
+    wavefunction, density = (float(ceil(max(values))) for values in zip(*suggested.values(), strict=True))
     return wavefunction, density, f"the largest that {', '.join(names.values())} asks for"
 
 
-def all_norm_conserving(names: dict[str, str], folders: list[str]) -> bool:
-    """Whether every file is norm-conserving, so that a density cutoff of four times the other one is exact."""
-    return all(header.kind == "NC" for header in headers_of(names, folders).values())
+def find_again(symbol: str, name: str, folders: Sequence[str]) -> None:
+    """Say what is wrong with a named file.
+
+    Raises:
+        ConfigError: always, unless the file is there and right.
+    """
+    try:
+        find_pseudopotential(symbol, folders, name)
+    except MlipError as error:
+        raise ConfigError(f"labelling.pseudopotentials.{symbol}", name, str(error).rstrip("."), _GIVE) from None
+
+
+def _is_sssp(symbol: str, name: str) -> bool:
+    return str(sssp_table("efficiency").get(symbol, {}).get("filename", "")).lower() == name.lower()
+
+
+def all_norm_conserving(names: Mapping[str, str], folders: Sequence[str]) -> bool:
+    """Whether every file is norm-conserving, so that a density cutoff of four times the other one is exact.
+
+    A file that is not installed counts by SSSP's word, and one unknown to it as not norm-conserving.
+    """
+    return all(_kind(symbol, name, folders) == "NC" for symbol, name in names.items())
+
+
+def _kind(symbol: str, name: str, folders: Sequence[str]) -> str:
+    header = _named(symbol, name, tuple(folders))
+    if header is not None:
+        return header.kind
+    entry = sssp_table("efficiency").get(symbol, {}) if _is_sssp(symbol, name) else {}
+    library = str(entry.get("pseudopotential", ""))
+    return "NC" if library.startswith(("SG15", "Dojo")) else "US"
+
+
+def valence_electrons(symbol: str, name: str, folders: Sequence[str]) -> float | None:
+    """Valence electrons of a file, None when it is not installed."""
+    header = _named(symbol, name, tuple(folders))
+    return None if header is None else header.z_valence
+
+
+def functional_of(names: Mapping[str, str], folders: Sequence[str]) -> str:
+    """The functional of the first installed file; PBE, SSSP's, when none is."""
+    headers = (_named(symbol, name, tuple(folders)) for symbol, name in names.items())
+    return next((header.functional for header in headers if header is not None), "PBE")
+
+
+def missing_pseudopotentials(config: Config) -> list[str]:
+    """What is missing of the run's pseudopotentials, a line per file; nothing runs without them.
+
+    Files of elements that the composition does not have are not looked for.
+    """
+    labelling = config.labelling
+    missing = []
+    for symbol in config.elements:
+        name = labelling.pseudopotentials.get(symbol)
+        if name is None:
+            missing.append(f"{symbol}: no file is named in labelling.pseudopotentials")
+        elif _named(symbol, name, tuple(labelling.pseudo_dir)) is None:
+            sssp = " (of the library SSSP 1.3.0 PBE efficiency)" if _is_sssp(symbol, name) else ""
+            try:
+                find_again(symbol, name, labelling.pseudo_dir)
+            except ConfigError as error:
+                reason = "is not installed" if "not found" in error.problem else error.problem
+                missing.append(f"{symbol}: {name}{sssp} {reason}")
+    return missing

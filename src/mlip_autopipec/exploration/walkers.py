@@ -8,8 +8,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.full import Exploration
-from mlip_autopipec.dynamics import Guards, Thermostat, run
-from mlip_autopipec.errors import DataError
+from mlip_autopipec.dynamics import Guards, Thermostat, choose_start, run
 from mlip_autopipec.frames import new_frame
 from mlip_autopipec.seeds import generator
 
@@ -25,7 +24,7 @@ def walk(
     seed: int,
     config_type: str = "explored",
 ) -> tuple[list[Atoms], dict[str, Any]]:
-    """Walk from one of the structures (chosen by the seed) and keep a frame every `interval_steps` steps.
+    """Walk from one of the structures (see `choose_start`) and keep a frame every `interval_steps` steps.
 
     A walker that explodes stops, keeps the frames before, and says so in its record.
 
@@ -35,21 +34,20 @@ def walk(
         steps: MD steps.
 
     Returns:
-        The frames kept (the start is not one of them) and a record: walker, temperature, steps, frames, stopped.
+        The frames kept (the start is not one of them) and a record: walker, temperature, start and its type, steps,
+        frames, stopped.
 
     Raises:
         DataError: there is no structure to start from.
     """
-    if not structures:
-        raise DataError(f"walker {name} has no structure to start from: structures.extxyz is empty")
     random = generator(seed, config_type, name)
-    start = structures[int(random.integers(len(structures)))]
+    start = choose_start(structures, random)
     frames: list[Atoms] = []
 
     def keep(step: int, atoms: Atoms) -> str:
         if step:
             origin = f"{settings.surrogate} {temperature_k:.0f} K walker {name} step {step}"
-            frames.append(new_frame(atoms, origin=origin, config_type=config_type, parent=start.info["uid"]))
+            frames.append(new_frame(atoms, origin=origin, config_type=config_type, like=start))
         return ""
 
     done, stopped = run(
@@ -67,6 +65,7 @@ def walk(
         "surrogate": settings.surrogate,
         "temperature_k": temperature_k,
         "start": start.info["uid"],
+        "start_type": start.info["config_type"],
         "steps_asked": steps,
         "steps_done": done,
         "frames": len(frames),

@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import ISOLATED_ATOM, set_label
+from mlip_autopipec.frames import ISOLATED_ATOM, has_vacuum, set_label
 from mlip_autopipec.labelling.labeller import Label, read_label
 
 PathLike = str | os.PathLike[str]
@@ -47,8 +47,8 @@ def collect(
         atoms, atom_labels: the isolated atoms and their label files.
 
     Returns:
-        The accepted frames (isolated atoms first), the quarantined frames with `outcome`, `kind` and `reason` in their
-        info, and a record of counts and costs.
+        The accepted frames (isolated atoms first; no stress where there is vacuum), the quarantined frames with
+        `outcome`, `kind` and `reason` in their info, and a record of counts and costs.
 
     Raises:
         InputFileError: a label file is damaged.
@@ -85,6 +85,11 @@ def collect(
             if not label.accepted
         ],
         "isolated_atoms_ev": {f.get_chemical_symbols()[0]: lab.energy_ev for f, lab in references},
+        "isolated_atoms_spin": {
+            f.get_chemical_symbols()[0]: lab.settings.get("spin_states", []) for f, lab in references
+        },
+        "without_stress": sum(label.accepted and has_vacuum(frame) for frame, label in found),
+        "site_moment_range": _moment_range([label for _, label in found]),
         "isolated_atoms_cpu_hours": sum(label.cpu_seconds for _, label in references) / 3600,
         "cpu_hours": sum(label.cpu_seconds for _, label in references + found) / 3600,
         "wall_seconds_mean": float(np.mean([label.wall_seconds for _, label in found])) if found else None,
@@ -118,13 +123,22 @@ def _counts(labels: list[Label]) -> dict[str, int]:
     return {"requested": len(labels), "accepted": accepted, "quarantined": len(labels) - accepted}
 
 
+def _moment_range(labels: list[Label]) -> list[float] | None:
+    """Smallest and largest site moment (Bohr magnetons) of the accepted labels; None without spin."""
+    moments = [float(m) for label in labels if label.accepted for m in label.magmoms or []]
+    return [min(moments), max(moments)] if moments else None
+
+
 def _labelled(frame: Atoms, label: Label) -> Atoms:
     frame = frame.copy()
     if not label.accepted:
         frame.info.update(outcome=label.outcome, kind=label.kind, reason=label.reason)
         return frame
     assert label.energy_ev is not None
-    stress = None if frame.info["config_type"] == ISOLATED_ATOM else np.array(label.stress)
+    # A box around a molecule or a slab is as wide as one likes: its stress is no property of the material, and the
+    # offset that a finite basis adds to it (Pulay stress), learnt as one number for all crystals, is another one there.
+    boxed = frame.info["config_type"] == ISOLATED_ATOM or has_vacuum(frame)
+    stress = None if boxed else np.array(label.stress)
     return set_label(frame, label.energy_ev, np.array(label.forces), stress, _moments(label))
 
 

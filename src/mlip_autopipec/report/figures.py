@@ -181,6 +181,26 @@ def equation_of_state(eos: Record) -> str:
     return draw_svg(3.7, draw)
 
 
+def breathing(curve: Record) -> str:
+    """Energies of DFT and potential of a molecule with all its distances scaled, each relative to its own lowest."""
+    scales = np.array(curve["scale"], dtype=float)
+
+    def draw(figure: Figure) -> None:
+        plot = figure.subplots()
+        for key, name, colour, marker in (("dft", "DFT", BLACK, "s"), ("potential", "potential", ORANGE, "o")):
+            energies = np.array(curve[f"{key}_ev_per_atom"], dtype=float) * curve["atoms"]
+            fill = "none" if key == "dft" else colour
+            line = "--" if key == "dft" else "-"
+            plot.plot(
+                scales, energies - energies.min(), line, marker=marker, color=colour, markerfacecolor=fill, label=name
+            )
+        plot.set_xlabel("scale of all distances of the molecule")
+        plot.set_ylabel("energy above its lowest, eV")
+        plot.legend()
+
+    return draw_svg(3.4, draw)
+
+
 def birch_murnaghan(at: Iterable[float], volumes: np.ndarray, energies: np.ndarray, fit: Record) -> np.ndarray:
     """The fitted third-order Birch-Murnaghan curve in eV/atom at the volumes `at` (A^3/atom).
 

@@ -84,7 +84,11 @@ def render(config: Config | DataConfig, choices: dict[str, Choice], records: Rec
         checks=tables.checks(summary),
         settings=tables.settings_table(config, choices),
         error_rows=list(tables.error_rows(records.evaluation)),
-        constants=tables.elastic_rows(config, records) if isinstance(config, Config) else [],
+        constants=tables.elastic_rows(records),
+        parents=tables.parent_rows(records),
+        generators=tables.generator_rows(records),
+        spins=tables.spin_rows(records),
+        types=tables.TYPES,
         explored=tables.surrogate_rows(records),
         simulated=tables.simulation_rows(records),
         trust=uncertainty.section(records),
@@ -100,7 +104,7 @@ def _words(config: Config, records: Records, summary: Summary) -> dict[str, Any]
         "made": words.made(config, records, summary),
         "tested": words.tested(summary),
         "ended": words.ended(summary),
-        "holds": words.holds(config, summary),
+        "holds": words.holds(config, records, summary),
         "holds_not": words.holds_not(config, records, summary),
         "gamma_words": words.gamma_words(config.active_learning),
     }
@@ -142,5 +146,6 @@ def pictures(config: Config | DataConfig, records: Records) -> dict[str, str]:
             errors = {which: [one[which][key] for one in records.evaluations.values()] for which in ("train", "test")}
             drawn[f"{name}_curve"] = figures.learning_curve(labels, errors, limit, f"{name} RMSE, {unit}")
     if records.eos["dft_ev_per_atom"]:
-        drawn["eos"] = figures.equation_of_state(records.eos)
+        draw = figures.breathing if records.eos.get("kind") == "molecule" else figures.equation_of_state
+        drawn["eos"] = draw(records.eos)
     return drawn

@@ -24,7 +24,8 @@ _GENERATION = re.compile(r"gen(\d+)")
 class Records:
     """The JSON records of one run; dicts by generation number are in rising order and never empty.
 
-    A run that started from the user's own data has no candidates, walkers, assessments and equation of state.
+    A run that started from the user's own data has no parents, structures, candidates, walkers, assessments and
+    equation of state.
     """
 
     candidates: Record | None
@@ -43,6 +44,8 @@ class Records:
     uncertainty: Record | None = None
     dimer: Record | None = None
     family: Record | None = None
+    parents: Record | None = None
+    structures: Record | None = None
 
     @property
     def generations(self) -> int:
@@ -141,6 +144,8 @@ def read_records(files: Mapping[str, Any]) -> Records:
         uncertainty=read_json(_paths(files["uncertainty"])[0]) if "uncertainty" in files else None,
         dimer=read_json(_paths(files["dimer"])[0]) if "dimer" in files else None,
         family=read_json(_paths(files["family"])[0]) if "family" in files else None,
+        parents=read_json(_paths(files["parents"])[0]) if looped else None,
+        structures=read_json(_paths(files["structures"])[0]) if looped else None,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlip_autopipec.config import Config, DataConfig
+from mlip_autopipec.config.classify import classify
 from mlip_autopipec.report.records import Records, finite
 
 
@@ -24,6 +25,14 @@ class Part(BaseModel):
     """Base of all parts: every documented key is there; what could not be computed is null."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClassWeight(Part):
+    """How far the material belongs to a class, judged by its composition."""
+
+    material_class: str = Field(alias="class", description="metal, alloy, ionic, covalent, molecular or noble.")
+    weight: Number = Field(description="Between 0 (not at all) and 1.")
+    reasons: list[str] = Field(description="Why, one sentence each.")
 
 
 class GenerationLabels(Part):
@@ -125,6 +134,12 @@ class Validation(Part):
 
     lattice_constant: Check | None = Field(None, description="Lattice constant against DFT on the same cells, A.")
     bulk_modulus: Check | None = Field(None, description="Bulk modulus against DFT on the same cells, GPa.")
+    bond_scale: Check | None = Field(
+        None, description="Of a molecule: scale of its distances at equilibrium against DFT on the same frames."
+    )
+    breathing_stiffness: Check | None = Field(
+        None, description="Of a molecule: second derivative of the energy by that scale against DFT, eV."
+    )
     mechanical_stability: Check | None = Field(None, description="Smallest eigenvalue of the elastic tensor, GPa.")
     test_energy_rmse: Check | None = Field(None, description="Energy error on the test set, meV/atom.")
     test_force_rmse: Check | None = Field(None, description="Force error on the test set, meV/A.")
@@ -135,7 +150,7 @@ class DataRange(Part):
     """What the training data cover."""
 
     volume_change: tuple[float, float] | None = Field(
-        description="Smallest and largest relative change of a cell's volume; null for data of the user's own."
+        description="Smallest and largest relative change of a crystal's volume; null where none was strained."
     )
     pressure_gpa: tuple[float, float] | None = Field(description="Range of the training DFT pressures, GPa.")
     explored_k: tuple[float, float] | None = Field(description="Range of temperatures of the surrogate's walkers, K.")
@@ -177,6 +192,12 @@ class Summary(Part):
     run: str = Field(description="Name of the run: all files are in results/<run>/.")
     composition: str = Field(description="Chemical formula as the user wrote it.")
     material_class: list[str] = Field(alias="class", description="Kind of material; empty for data of the user's own.")
+    classification: list[ClassWeight] | None = Field(
+        description="How the composition was judged; null for data of the user's own."
+    )
+    structures: dict[str, int] | None = Field(
+        description="Starting structures by type; null for data of the user's own."
+    )
     seed: int = Field(description="Seed of every random choice.")
     versions: dict[str, str] = Field(description="Versions of Python, packages and the DFT program.")
     converged: bool | None = Field(
@@ -211,6 +232,8 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "run": config.run,
             "composition": config.composition,
             "class": _material_class(config),
+            "classification": _classification(config),
+            "structures": types_of_structures(records),
             "seed": config.seed,
             "versions": potential["versions"] | _engines(records),
             "converged": None if alone else records.assessment["converged"],
@@ -239,6 +262,20 @@ def _material_class(config: Config | DataConfig) -> list[str]:
     return []  # elements alone do not say whether data are of molecules or of a crystal
 
 
+def _classification(config: Config | DataConfig) -> list[dict[str, Any]] | None:
+    if isinstance(config, DataConfig):
+        return None
+    return [
+        {"class": one.material_class, "weight": one.weight, "reasons": list(one.reasons)}
+        for one in classify(config.amounts)
+    ]
+
+
+def types_of_structures(records: Records) -> dict[str, int] | None:
+    """Number of starting structures of each type; None for data of the user's own."""
+    return None if records.structures is None else dict(records.structures["by_type"])
+
+
 def _family(family: dict[str, Any] | None) -> dict[str, Any]:
     members = family["members"] if family is not None else {}
     errors = ("energy_rmse_mev_per_atom", "force_rmse_mev_per_angstrom")
@@ -260,8 +297,9 @@ def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:
 
 def data_range(config: Config | DataConfig, records: Records) -> DataRange:
     """What the training data cover; cells keep their volume in every walk, so the starting cells give its range."""
-    change = config.structures.volume_strain_max if isinstance(config, Config) else None
     frames = records.evaluation["train_frames"]
+    strained = isinstance(config, Config) and {row["config_type"] for row in frames} & {"volume", "rattle"}
+    change = config.structures.volume_strain_max if isinstance(config, Config) and strained else None
     pressures = finite(-sum(row["stress_label_gpa"][:3]) / 3 for row in frames if "stress_label_gpa" in row)
     latest = [one for one in records.simulated if one["generation"] == max(records.assessments, default=0)]
     uneasy = {one["temperature_k"] for one in latest if one["stopped"] or one["uncertain_frames"]}

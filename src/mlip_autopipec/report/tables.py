@@ -15,16 +15,31 @@ from mlip_autopipec.report.summary import Check, Summary
 from mlip_autopipec.repulsion import chosen_baseline, lammps_pair_lines
 
 TYPES = {
-    "crystal": "the ideal crystal",
-    "volume": "the ideal crystal at other volumes",
-    "strain": "stretched and sheared crystal",
+    "crystal": "ideal crystals",
+    "molecule": "the relaxed molecule",
+    "volume": "ideal crystals at other volumes",
+    "strain": "stretched and sheared crystals",
     "rattle": "atoms displaced at random",
+    "bond_breaking": "crystals pulled apart",
+    "vacancy": "atoms missing",
+    "interstitial": "atoms between the sites",
+    "antisite": "atoms on each other's sites",
+    "surface": "slabs with vacuum",
+    "melt": "liquid, by the surrogate",
+    "amorphous": "quenched melt, by the surrogate",
+    "normal_mode": "the molecule vibrating",
+    "stretch": "bonds stretched and bent",
+    "dimer": "pairs at several distances",
+    "cluster": "clusters",
+    "condensed": "molecules packed densely",
+    "own": "structures of your own",
     "explored": "dynamics with the surrogate",
     "simulated": "uncertain frames of the potential's own dynamics",
     "test": "held-out dynamics with the surrogate",
 }
-CUBIC = {"C11": (0, 0), "C12": (0, 1), "C44": (3, 3)}
-HEXAGONAL = {"C11": (0, 0), "C12": (0, 1), "C13": (0, 2), "C33": (2, 2), "C44": (3, 3)}
+CUBIC = ("C11", "C12", "C44")
+HEXAGONAL = ("C11", "C12", "C13", "C33", "C44")
+ANY = ("C11", "C22", "C33", "C12", "C13", "C23", "C44", "C55", "C66")
 
 
 def settings_table(config: Config | DataConfig, choices: dict[str, Choice]) -> dict[str, list[dict[str, str]]]:
@@ -81,18 +96,46 @@ def error_rows(evaluation: Record) -> Iterator[dict[str, Any]]:
         yield {"set": name, "type": "", "words": "all", **evaluation[key]}
 
 
-def elastic_rows(config: Config, records: Records) -> list[tuple[str, float]]:
-    """Independent elastic constants of the lattice in GPa, and the averages; empty when there are none."""
+def elastic_rows(records: Records) -> list[tuple[str, float]]:
+    """Elastic constants in GPa, the independent ones of a cubic or hexagonal crystal, and the averages.
+
+    Of other crystals these are nine of up to 21: elastic.json has the whole tensor. Empty when there are none.
+    """
     found = records.elastic
     if "tensor_gpa" not in found:
         return []
-    places = HEXAGONAL if config.structures.lattice == "hcp" else CUBIC
-    rows = [(name, found["tensor_gpa"][i][j]) for name, (i, j) in places.items()]
+    number = found["spacegroup_number"]  # 195 to 230 are cubic, 168 to 194 hexagonal (International Tables A)
+    names = CUBIC if number >= 195 else HEXAGONAL if number >= 168 else ANY
     return [
-        *rows,
+        *((name, found["tensor_gpa"][int(name[1]) - 1][int(name[2]) - 1]) for name in names),
         ("bulk modulus (Voigt-Reuss-Hill)", found["bulk_modulus_gpa"]),
         ("shear modulus (Voigt-Reuss-Hill)", found["shear_modulus_gpa"]),
     ]
+
+
+def parent_rows(records: Records) -> list[Record]:
+    """Every structure that was tried as a parent, in the order of the record (lowest energy first)."""
+    keys = ("prototype", "source", "formula", "atoms", "spacegroup", "above_lowest_ev_per_atom", "kept", "why")
+    rows = records.parents["tried"] if records.parents is not None else []
+    return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def generator_rows(records: Records) -> list[Record]:
+    """What each generator was asked for and gave."""
+    words = (("unphysical", "unphysical"), ("duplicates", "seen before"))
+    rows = records.structures["generators"] if records.structures is not None else []
+    return [row | {"lost": ", ".join(f"{row[key]} {word}" for key, word in words if row[key])} for row in rows]
+
+
+def spin_rows(records: Records) -> list[Record]:
+    """Spin states that were tried of each isolated atom, with the energy above the one that was kept (eV)."""
+    rows = []
+    for symbol, states in records.dataset.get("isolated_atoms_spin", {}).items():
+        kept = next((one["energy_ev"] for one in states if one["kept"]), None)
+        for one in states:
+            above = None if kept is None or one["energy_ev"] is None else one["energy_ev"] - kept
+            rows.append({"symbol": symbol, "above_ev": above, **one})
+    return rows
 
 
 def surrogate_rows(records: Records) -> list[Record]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 
 from mlip_autopipec.config.full import Config, Grades, Training
 from mlip_autopipec.report.records import Record, Records, finite
@@ -42,9 +43,25 @@ def made(config: Config, records: Records, summary: Summary) -> str:
     return (
         f"{potential_words(records.potential)} for {summary.composition}: {summary.train.functions} functions, cutoff "
         f"{training.cutoff_angstrom} Å{repulsion_words(training)}. It learnt from {summary.train.frames} cells "
-        f"labelled by {engines} with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and a "
-        f"{_times(labelling.kmesh)} k-point mesh; it can be as right as these settings are, not more."
+        f"labelled by {engines} with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and "
+        f"{_kpoints(config)}; it can be as right as these settings are, not more.{spin_words(config, records)}"
     )
+
+
+def _kpoints(config: Config) -> str:
+    labelling = config.labelling
+    if labelling.kmesh is not None:
+        return f"a {_times(labelling.kmesh)} k-point mesh"
+    return f"k-points at most {labelling.kspacing_per_angstrom:g} 1/Å apart in the unstrained cell (one across vacuum)"
+
+
+def spin_words(config: Config, records: Records) -> str:
+    """Whether there was spin, and the moments found; with a leading blank."""
+    if config.labelling.nspin == 1:
+        return " Labels were made without spin."
+    found = records.dataset.get("site_moment_range")
+    moments = f"; moments of atoms in the labels: {found[0]:.2f} to {found[1]:.2f} μB" if found else ""
+    return f" Labels were made with collinear spins{moments}. The potential itself knows nothing of spin."
 
 
 def potential_words(potential: Record) -> str:
@@ -84,18 +101,26 @@ def tested(summary: Summary) -> str:
     )
 
 
-def holds(config: Config, summary: Summary) -> list[str]:
-    """For what the potential holds, as far as the data say."""
-    structures, data = config.structures, summary.data
-    change = config.structures.volume_strain_max
-    sentences = [
-        f"{summary.composition} in the {structures.lattice} lattice, strained, rattled and hot: cells of "
-        f"{_times(structures.repeat)} conventional cells around a = {structures.lattice_constant_angstrom:g} Å.",
-        f"Volumes from {100 * change:.0f} % below to {100 * change:.0f} % above that cell's."
-        + (f" DFT pressures of the training cells: {extent(data.pressure_gpa)} GPa." if data.pressure_gpa else ""),
-    ]
+def labelled_types(records: Records) -> Counter[str]:
+    """How many training labels there are of each type of structure."""
+    return Counter(row["config_type"] for row in records.evaluation["train_frames"])
+
+
+def holds(config: Config, records: Records, summary: Summary) -> list[str]:
+    """For what the potential holds, as far as the labelled data say."""
+    data, labelled = summary.data, labelled_types(records)
+    sentences = [_of_parents(records, summary.composition), _of_types(labelled)]
+    if data.volume_change is not None:
+        low, high = (abs(100 * change) for change in data.volume_change)
+        sentences.append(f"Volumes from {low:.0f} % below to {high:.0f} % above those of the relaxed crystals.")
+    if data.pressure_gpa:
+        sentences.append(f"DFT pressures of the training cells: {extent(data.pressure_gpa)} GPa.")
     if data.explored_k:
-        sentences.append(f"Starting data from molecular dynamics with the surrogate at {extent(data.explored_k)} K.")
+        starts = sorted({one["start_type"].replace("_", " ") for one in records.explored if "start_type" in one})
+        sentences.append(
+            f"Starting data from molecular dynamics with the surrogate at {extent(data.explored_k)} K"
+            + (f", from structures of the types {_and(starts)}." if starts else ".")
+        )
     quiet = _and([f"{t:g}" for t in data.quiet_k])
     if quiet:
         sentences.append(
@@ -103,7 +128,73 @@ def holds(config: Config, summary: Summary) -> list[str]:
             f"({config.simulation.steps * config.simulation.timestep_fs / 1000:g} ps) at constant volume without an "
             "uncertain frame."
         )
-    return sentences
+    return [sentence for sentence in sentences if sentence]
+
+
+def _of_parents(records: Records, composition: str) -> str:
+    kept = [one for one in (records.parents or {"tried": []})["tried"] if one["kept"]]
+    if not kept:
+        return ""
+    names = [one["prototype"] + (f" ({one['spacegroup']})" if one.get("spacegroup") else "") for one in kept]
+    return f"{composition} as {_and(list(dict.fromkeys(names)))}, relaxed by the surrogate, and what was made of them."
+
+
+def _of_types(labelled: Counter[str]) -> str:
+    told = [f"{count} {kind.replace('_', ' ')}" for kind, count in labelled.most_common()]
+    return f"Training labels by type of structure: {', '.join(told)}." if told else ""
+
+
+# Kinds of structure that a user may expect a potential to know, by their type.
+CRYSTAL_KINDS = {
+    "vacancy": "vacancies",
+    "interstitial": "interstitials",
+    "antisite": "antisites",
+    "surface": "surfaces",
+    "melt": "liquids",
+    "amorphous": "glasses",
+    "cluster": "clusters",
+}
+MOLECULE_KINDS = {
+    "normal_mode": "vibrations of the molecule",
+    "stretch": "stretched and bent bonds",
+    "dimer": "pairs of molecules",
+    "cluster": "clusters of molecules",
+    "condensed": "the condensed phase",
+}
+
+
+def _not_labelled(config: Config, records: Records) -> list[str]:
+    """What was not made, or was made and got no label of its own."""
+    kept = [one for one in (records.parents or {"tried": []})["tried"] if one["kept"]]
+    molecular = [one for one in kept if not one.get("spacegroup")]
+    expected = CRYSTAL_KINDS if len(molecular) < len(kept) or not kept else {}
+    expected = expected | (MOLECULE_KINDS if molecular else {})
+    if len(config.elements) == 1:
+        expected = {kind: name for kind, name in expected.items() if kind != "antisite"}
+    labelled = labelled_types(records)
+    made = (records.structures or {"by_type": {}})["by_type"]
+    unmade = [name for kind, name in expected.items() if not labelled[kind] and not made.get(kind)]
+    unlabelled = [name for kind, name in expected.items() if not labelled[kind] and made.get(kind)]
+    sentences = []
+    if unmade:
+        sentences.append(f"{_capital(_and(unmade))}: none was made.")
+    if unlabelled:
+        sentences.append(
+            f"{_capital(_and(unlabelled))}: made as places to start from, but none was chosen for a label as it "
+            "was made."
+        )
+    if sentences:
+        sentences.append(
+            "The potential may meet these, and crystal structures that are not named here, with a large γ, or fail on "
+            "them."
+        )
+    else:
+        sentences.append("Crystal structures that are not named here: the potential may fail on them.")
+    return [" ".join(sentences)]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
@@ -122,11 +213,11 @@ def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
             f"(γ up to {number(largest, 2)}){end}: watch γ there."
         )
     hottest = max((t for t in (summary.data.simulated_k or ()) + (summary.data.explored_k or ())), default=None)
-    beyond = f" Nor was it asked for anything above {hottest:g} K." if hottest else ""
-    sentences.append(
-        "Surfaces, defects, liquids, clusters and other crystal structures were not put into the data on purpose: the "
-        "potential may meet them with a large γ, or fail on them." + beyond
-    )
+    sentences += _not_labelled(config, records)
+    if hottest:
+        sentences.append(f"Anything above {hottest:g} K: it was not asked for.")
+    failed = [one for one in (records.structures or {"generators": []})["generators"] if one["failed"]]
+    sentences += [f"The generator {one['generator']} failed: {one['failed']}." for one in failed]
     if any("No energy of an isolated" in warning for warning in summary.warnings):
         sentences.append("Cohesive energies and dissociation: there is no energy of the isolated atom to refer to.")
     return sentences

@@ -9,8 +9,7 @@ from ase import Atoms
 
 from mlip_autopipec.ace import ACECalculator
 from mlip_autopipec.config.full import Simulation
-from mlip_autopipec.dynamics import Guards, Thermostat, run
-from mlip_autopipec.errors import DataError
+from mlip_autopipec.dynamics import Guards, Thermostat, choose_start, run
 from mlip_autopipec.frames import GAMMA, GAMMA_MAX, new_frame
 from mlip_autopipec.seeds import generator
 
@@ -44,10 +43,8 @@ def simulate(
     Raises:
         DataError: there is no structure to start from.
     """
-    if not structures:
-        raise DataError(f"walker {name} has no structure to start from: structures.extxyz is empty")
     random = generator(seed, "simulate", generation, name)
-    start = structures[int(random.integers(len(structures)))]
+    start = choose_start(structures, random)
     uncertain: list[Atoms] = []
     trace: list[tuple[int, float]] = []
 
@@ -60,7 +57,7 @@ def simulate(
                 atoms,
                 origin=f"generation {generation} {temperature_k:.0f} K walker {name} step {step}",
                 config_type="simulated",
-                parent=start.info["uid"],
+                like=start,
                 generation=generation + 1,
             )
             frame.arrays[GAMMA] = gamma
@@ -86,6 +83,7 @@ def simulate(
         "generation": generation,
         "temperature_k": temperature_k,
         "start": start.info["uid"],
+        "start_type": start.info["config_type"],
         "steps_asked": settings.steps,
         "steps_done": done,
         "stopped": stopped,

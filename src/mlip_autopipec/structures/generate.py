@@ -1,116 +1,135 @@
-"""The starting structures of an elemental crystal: volumes, the six strains, rattles."""
+"""Structures from the parents: each generator by itself, then all together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, make_supercell
 
-from mlip_autopipec.config.full import Structures
-from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact, new_frame, unique
-from mlip_autopipec.seeds import generator
-from mlip_autopipec.structures.perturb import VOIGT, rattle, scale_volume, strain
+from mlip_autopipec.errors import DataError, MlipError
+from mlip_autopipec.frames import closest_contact, has_vacuum, new_frame, unique
+from mlip_autopipec.structures import registry
+from mlip_autopipec.structures.cells import supercell
+from mlip_autopipec.structures.matching import without_duplicates
+from mlip_autopipec.structures.own import own_frames
+from mlip_autopipec.structures.task import Task
 
+_VOLUME_LIMITS = (0.45, 2.2)  # of the parents' volume per atom, smallest and largest; vacuum is not judged
 
-def crystal(symbol: str, settings: Structures) -> Atoms:
-    """The perfect supercell: the conventional (orthogonal) cell of the lattice, repeated."""
-    a = settings.lattice_constant_angstrom
-    if settings.lattice == "hcp":
-        cell = bulk(symbol, "hcp", a=a, c=a * settings.c_over_a, orthorhombic=True)
-    elif settings.lattice == "sc":
-        cell = bulk(symbol, "sc", a=a)
-    else:
-        cell = bulk(symbol, settings.lattice, a=a, cubic=True)
-    supercell: Atoms = make_supercell(cell, np.diag(settings.repeat))
-    return supercell
+Record = dict[str, Any]
 
 
-def generate(symbol: str, settings: Structures, seed: int) -> list[Atoms]:
-    """Strained and rattled cells with identity and lineage, all physical and no two alike.
+def generate(name: str, parents: Sequence[Atoms], task: Task) -> tuple[list[Atoms], Record]:
+    """The physical structures that one generator makes, as many as `settings.counts` asks at most.
 
-    Args:
-        symbol: the element.
-        settings: the config's section `structures`.
-        seed: the run's seed.
+    Returns:
+        Frames, and the record: generator, asked, made, kept, unphysical, why (number of unphysical ones by reason),
+        duplicates, seconds, failed (the reason when the generator raised; '' otherwise).
+    """
+    started = time.perf_counter()
+    asked = task.settings.counts.get(name, 0)
+    record: Record = {"generator": name, "asked": asked, "made": 0, "kept": 0, "unphysical": 0, "why": {}}
+    record.update(duplicates=0, failed="")
+    made: list[Atoms] = []
+    if asked:
+        try:
+            made = registry.generator(name)(task, list(parents), asked)
+        except MlipError as error:
+            record["failed"] = str(error)
+        except Exception as error:  # a generator that breaks must not take the others with it
+            record["failed"] = f"{type(error).__name__}: {error}"
+    reasons = [unphysical(frame, parents, task) for frame in made]
+    sound = [frame for frame, reason in zip(made, reasons, strict=True) if not reason]
+    frames = unique(sound)
+    record.update(
+        made=len(made),
+        kept=len(frames),
+        unphysical=len(made) - len(sound),
+        why=dict(Counter(reason for reason in reasons if reason)),
+        duplicates=len(sound) - len(frames),
+        seconds=round(time.perf_counter() - started, 2),
+    )
+    return frames, record
+
+
+def unphysical(frame: Atoms, parents: Sequence[Atoms], task: Task) -> str:
+    """Why a structure is thrown away: '' when it is not.
+
+    Atoms too close, positions that are not numbers, or a cell without vacuum whose volume per atom is out of reach of
+    that of the parents.
+    """
+    if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all()):
+        return "positions that are not numbers"
+    if abs(frame.get_volume()) < 1e-3:
+        return "no volume"
+    if closest_contact(frame)[0] < task.settings.minimum_distance_fraction:
+        return "atoms too close"
+    of_parents = [p.get_volume() / len(p) for p in parents if not has_vacuum(p)]
+    if of_parents and not has_vacuum(frame):
+        volume = frame.get_volume() / len(frame)
+        if volume < _VOLUME_LIMITS[0] * min(of_parents) or volume > _VOLUME_LIMITS[1] * max(of_parents):
+            return "volume out of reach"
+    return ""
+
+
+def merge(
+    parents: Sequence[Atoms], parts: Sequence[tuple[list[Atoms], Record]], task: Task
+) -> tuple[list[Atoms], Record]:
+    """All starting structures, no two the same: the reference first, then the generators', then the user's own.
+
+    The reference is the supercell of the first parent if that is a crystal, or the molecule in its box; with
+    `settings.alone` it is left out.
+
+    Returns:
+        Frames, and the record: frames, by_type, duplicates (by structure matching, across generators), own, generators
+        (their records), volume_change (smallest and largest volume per atom of the reference's own kind against it).
 
     Raises:
-        DataError: not a single cell is physical (distances too short).
+        DataError: nothing is left.
+        InputFileError: a file of the user's own cannot be used.
     """
-    perfect = crystal(symbol, settings)
-    frames = unique([f for f in _all(perfect, settings, seed) if _physical(f, settings)])
+    own = own_frames(task)
+    everything = [*_reference(parents, task), *(frame for frames, _ in parts for frame in frames)]
+    sound, duplicates = without_duplicates(everything)
+    mine, doubled = without_duplicates(own)  # taken as they are, even if a generator made the same
+    frames = unique([*sound, *mine])
     if not frames:
-        ratio, distance = closest_contact(perfect)
-        raise DataError(
-            f"no starting structure is physical: the nearest atoms of {symbol} in {settings.lattice} are "
-            f"{distance:.2f} A apart, {ratio:.2f} of the sum of covalent radii. "
-            "Write a larger structures.lattice_constant_angstrom."
-        )
-    return frames
+        reasons = "; ".join(f"{record['generator']}: {record['failed'] or record['why']}" for _, record in parts)
+        raise DataError(f"no starting structure of {task.composition} is left: {reasons or 'no generator ran'}")
+    by_type = Counter(str(frame.info["config_type"]) for frame in frames)
+    return frames, {
+        "frames": len(frames),
+        "by_type": dict(by_type),
+        "duplicates": duplicates + doubled,
+        "own": len(mine),
+        "generators": [record for _, record in parts],
+        "volume_change": _volume_range(frames),
+    }
 
 
-def isolated_atoms(symbols: list[str], box_angstrom: float) -> list[Atoms]:
-    """One atom of each element in a cubic box, named by its symbol.
-
-    The atom sits off the centre of symmetry, so that no symmetry of the box holds a wrong state in place.
-    """
-    frames = []
-    for symbol in symbols:
-        atom = Atoms(symbol, positions=[[0.01, 0.02, 0.03]], cell=[box_angstrom] * 3, pbc=True)
-        frames.append(
-            new_frame(atom, origin=f"isolated atom, box {box_angstrom} A", config_type=ISOLATED_ATOM, name=symbol)
-        )
-    return frames
+def _reference(parents: Sequence[Atoms], task: Task) -> list[Atoms]:
+    if not parents or task.settings.alone:
+        return []
+    first = parents[0]
+    if first.info["config_type"] == "crystal":
+        cell = supercell(first, task.settings)
+    else:
+        cell = new_frame(first, origin=first.info["origin"], config_type="molecule", like=first)
+    return [] if unphysical(cell, parents, task) else [cell]
 
 
-def volume_series(symbol: str, settings: Structures, points: int, volume_strain_max: float) -> list[Atoms]:
-    """The perfect crystal at evenly spaced volumes, named v0, v1, ...; `volume_change` says which one each is."""
-    perfect = crystal(symbol, settings)
-    changes = np.linspace(-volume_strain_max, volume_strain_max, points)
-    return [
-        new_frame(
-            scale_volume(perfect, change),
-            origin=f"equation of state, volume {change:+.4f}",
-            config_type="eos",
-            name=f"v{k}",
-            volume_change=float(change),
-        )
-        for k, change in enumerate(changes)
+def _volume_range(frames: Sequence[Atoms]) -> list[float]:
+    """Smallest and largest relative change of the volume of strained cells of the reference."""
+    if frames[0].info["config_type"] != "crystal":
+        return []
+    reference = frames[0].get_volume() / len(frames[0])
+    changes = [
+        frame.get_volume() / len(frame) / reference - 1
+        for frame in frames
+        if frame.info["parent"] == frames[0].info["uid"] and frame.info["config_type"] in ("volume", "rattle")
     ]
-
-
-def _physical(frame: Atoms, settings: Structures) -> bool:
-    return closest_contact(frame)[0] >= settings.minimum_distance_fraction
-
-
-def _all(perfect: Atoms, settings: Structures, seed: int) -> Iterator[Atoms]:
-    root = new_frame(perfect, origin=f"crystal {settings.lattice}", config_type="crystal")
-    parent = root.info["uid"]
-    yield root
-    limit = settings.volume_strain_max
-    for change in np.linspace(-limit, limit, settings.volume_points):
-        yield new_frame(
-            scale_volume(perfect, change), origin=f"volume {change:+.4f}", config_type="volume", parent=parent
-        )
-    for component, name in enumerate(VOIGT):
-        for amplitude in _amplitudes(settings.shear_strain_max, settings.shear_points):
-            voigt = np.zeros(6)
-            voigt[component] = amplitude
-            yield new_frame(
-                strain(perfect, voigt), origin=f"strain {name} {amplitude:+.4f}", config_type="strain", parent=parent
-            )
-    random = generator(seed, "rattle")
-    for amplitude in settings.rattle_amplitudes_angstrom:
-        for number in range(settings.rattles_per_amplitude):
-            change = random.uniform(-limit, limit)
-            shear = random.uniform(-settings.shear_strain_max, settings.shear_strain_max, size=6) / 2
-            moved = rattle(strain(scale_volume(perfect, change), shear), amplitude, random)
-            origin = f"rattle {amplitude:.3f} A, volume {change:+.4f}, number {number}"
-            yield new_frame(moved, origin=origin, config_type="rattle", parent=parent)
-
-
-def _amplitudes(largest: float, number: int) -> list[float]:
-    """`number` strains of alternating sign up to the largest, never zero."""
-    return [largest * (k + 1) / number * (-1) ** k for k in range(number)]
+    return [float(min(changes)), float(max(changes))] if changes else []

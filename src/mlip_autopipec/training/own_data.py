@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from mlip_autopipec.config.elements import parse_composition
+from mlip_autopipec.config.composition import parse_composition
 from mlip_autopipec.config.own_data import DataTraining, files_of
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ENERGY, STRESS, pairs
@@ -209,7 +209,7 @@ def _refuse_unknown_elements(held_out: list[Checked], elements: list[str]) -> No
 
 
 def _compare(composition: str | None, elements: list[str]) -> None:
-    if composition is not None and set(parse_composition(composition)) != set(elements):
+    if composition is not None and set(parse_composition(composition, class_given=True)) != set(elements):
         raise DataError(
             f"composition = {composition!r}, but the data are of {', '.join(elements)}. Mend it or leave it out: with "
             "training.dataset it is only compared with the data"

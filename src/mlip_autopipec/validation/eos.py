@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.eos import EquationOfState
 
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
+
+SYMMETRY_ANGSTROM = 0.01  # relaxed cells are symmetric to some 1e-3 A
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,42 @@ def fit_eos(volumes: np.ndarray, energies: np.ndarray) -> Curve:
         raise DataError(
             f"the minimum of the equation of state ({volume:.2f} A^3/atom, bulk modulus "
             f"{modulus * EV_PER_ANGSTROM3_IN_GPA:.0f} GPa) lies outside the volumes {min(volumes):.2f} to "
-            f"{max(volumes):.2f} A^3/atom. Write another structures.lattice_constant_angstrom or a larger "
-            "validation.eos_volume_strain_max"
+            f"{max(volumes):.2f} A^3/atom: the crystal is not bound there, or validation.eos_volume_strain_max must "
+            "be larger"
         )
     curve = state.func(np.asarray(volumes), *state.eos_parameters)
     residual = 1e3 * float(np.sqrt(np.mean((curve - energies) ** 2)))
     return Curve(float(volume), float(energy), float(modulus * EV_PER_ANGSTROM3_IN_GPA), residual)
 
 
-def lattice_constant(curve: Curve, cell: Atoms, lattice_constant_angstrom: float) -> float:
-    """Lattice constant in A at the curve's minimum; the crystal that `cell` was scaled from has the given one."""
+def lattice_constant(curve: Curve, cell: Atoms) -> float:
+    """Lattice constant a (A) of the conventional standard cell at the curve's minimum; shape is that of the reference.
+
+    Args:
+        cell: one of the cells of the series, all of one shape; `volume_change` says how it was scaled.
+    """
     unstrained = cell.get_volume() / len(cell) / (1.0 + float(cell.info["volume_change"]))
-    ratio = curve.volume_angstrom3_per_atom / unstrained
-    return float(lattice_constant_angstrom * ratio ** (1 / 3))
+    scale = (curve.volume_angstrom3_per_atom / unstrained) ** (1 / 3)
+    return float(conventional_a(cell) * (1.0 + float(cell.info["volume_change"])) ** (-1 / 3) * scale)
+
+
+def conventional_a(cell: Atoms) -> float:
+    """Lattice constant a (A) of the conventional standard cell (spglib; Togo, Shinohara, Tanaka, STAM Methods 4, 2024).
+
+    A cell whose symmetry is not found is taken as it is.
+    """
+    found = symmetry(cell)
+    return float(np.linalg.norm(found.std_lattice[0])) if found is not None else float(cell.cell.lengths()[0])
+
+
+def symmetry(cell: Atoms) -> Any:
+    """spglib's dataset of a crystal, or None where it finds none."""
+    try:
+        return spglib.get_symmetry_dataset(
+            (cell.cell.array, cell.get_scaled_positions(), cell.numbers), symprec=SYMMETRY_ANGSTROM
+        )
+    except spglib.SpglibError:  # raised or returned as None, as the version of spglib likes
+        return None
 
 
 def check(name: str, value: float, reference: float, relative_max: float) -> dict[str, Any]:

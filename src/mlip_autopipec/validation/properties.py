@@ -12,9 +12,12 @@ from ase.calculators.calculator import Calculator
 from mlip_autopipec.config.full import ErrorLimits, Validation
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ENERGY, ISOLATED_ATOM
+from mlip_autopipec.validation.breathing import fit_breathing
 from mlip_autopipec.validation.dimer import dimer_checks, dimer_failures
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
+
+FEWEST = 5  # energies that a curve is fitted to
 
 
 def validate(
@@ -22,42 +25,55 @@ def validate(
     calculator: Calculator,
     evaluation: dict[str, Any],
     settings: Validation,
-    lattice_constant_angstrom: float,
     dimers: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Equation of state against DFT on the same cells, elastic constants, test errors, pairs alone: the verdict.
+    """The reference against DFT on the same cells, elastic constants, test errors, pairs alone: the verdict.
 
     Args:
-        cells: DFT-labelled cells of the equation of state, scaled from one crystal.
+        cells: DFT-labelled cells of `reference_series`: a crystal at several volumes, or a molecule breathing.
         calculator: the potential.
         evaluation: `evaluation/gen{N}.json` of the potential.
-        lattice_constant_angstrom: lattice constant of the crystal that the cells were scaled from.
         dimers: `validation/dimer.json`.
 
     Returns:
-        Three records for JSON: equation of state, elastic constants, and the verdict with ``passed``, ``checks`` and
-        ``failures`` in words. What cannot be computed is a failure with its reason, not an error.
+        Three records for JSON: the curve (``kind``: crystal or molecule), elastic constants (none of a molecule), and
+        the verdict with ``passed``, ``checks`` and ``failures`` in words. What cannot be computed is a failure with
+        its reason, not an error.
     """
     checks: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
     cells = [cell for cell in cells if cell.info["config_type"] != ISOLATED_ATOM]
-    eos = _equations_of_state(cells, calculator, lattice_constant_angstrom, failures)
-    if "dft" in eos and "potential" in eos:
-        dft, potential = eos["dft"], eos["potential"]
-        checks["lattice_constant"] = check(
-            "lattice constant, A",
-            potential["lattice_constant_angstrom"],
-            dft["lattice_constant_angstrom"],
-            settings.lattice_constant_relative_max,
-        )
-        checks["bulk_modulus"] = check(
-            "bulk modulus, GPa",
-            potential["bulk_modulus_gpa"],
-            dft["bulk_modulus_gpa"],
-            settings.bulk_modulus_relative_max,
-        )
+    molecule = bool(cells) and "scale_change" in cells[0].info
     constants: dict[str, Any] = {}
-    if cells:
+    if molecule:
+        curve = _breathing(cells, calculator, failures)
+        limits: dict[str, tuple[str, str, float]] = {
+            "bond_scale": (
+                "equilibrium scale of the molecule's distances (1: as relaxed by the surrogate)",
+                "scale",
+                settings.lattice_constant_relative_max,
+            ),
+            # a second derivative of a molecule's energy is as hard to meet as two bulk moduli
+            "breathing_stiffness": (
+                "breathing stiffness of the molecule, eV",
+                "stiffness_ev",
+                2 * settings.bulk_modulus_relative_max,
+            ),
+        }
+    else:
+        curve = _equations_of_state(cells, calculator, failures)
+        limits = {
+            "lattice_constant": (
+                "lattice constant, A",
+                "lattice_constant_angstrom",
+                settings.lattice_constant_relative_max,
+            ),
+            "bulk_modulus": ("bulk modulus, GPa", "bulk_modulus_gpa", settings.bulk_modulus_relative_max),
+        }
+    if "dft" in curve and "potential" in curve:
+        for key, (what, name, limit) in limits.items():
+            checks[key] = check(what, curve["potential"][name], curve["dft"][name], limit)
+    if cells and not molecule:
         try:
             middle = min(cells, key=lambda cell: float(cell.info[ENERGY]) / len(cell))
             constants = elastic(middle, calculator, settings.elastic_strain)
@@ -67,11 +83,11 @@ def validate(
                 "reference": 0.0,
                 "passed": constants["mechanically_stable"],
             }
-        except (DataError, ValueError, RuntimeError) as error:
+        except Exception as error:  # of matcalc, pymatgen or the potential, for a crystal that flies apart
             failures.append(f"the elastic constants could not be computed ({error})")
     checks |= _test_checks(evaluation["test"], settings)
     failures += [_sentence(one) for one in checks.values() if not one["passed"]]
-    return eos, constants, _verdict(checks, failures, dimers)
+    return curve, constants, _verdict(checks, failures, dimers)
 
 
 def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dict[str, Any] | None) -> dict[str, Any]:
@@ -96,33 +112,61 @@ def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any
     return _verdict(checks, failures, dimers)
 
 
-def _equations_of_state(
-    cells: list[Atoms], calculator: Calculator, lattice_constant_angstrom: float, failures: list[str]
-) -> dict[str, Any]:
-    volumes = np.array([cell.get_volume() / len(cell) for cell in cells])
-    labels = np.array([float(cell.info[ENERGY]) / len(cell) for cell in cells])
+def _energies(cells: list[Atoms], calculator: Calculator) -> tuple[np.ndarray, np.ndarray]:
+    """Labelled and predicted energies per atom, eV."""
     predicted = []
     for cell in cells:
         copy = cell.copy()
         copy.calc = calculator
         predicted.append(copy.get_potential_energy() / len(cell))
+    return np.array([float(cell.info[ENERGY]) / len(cell) for cell in cells]), np.array(predicted)
+
+
+def _equations_of_state(cells: list[Atoms], calculator: Calculator, failures: list[str]) -> dict[str, Any]:
+    volumes = np.array([cell.get_volume() / len(cell) for cell in cells])
+    labels, predicted = _energies(cells, calculator)
     eos: dict[str, Any] = {
+        "kind": "crystal",
         "volume_angstrom3_per_atom": volumes,
         "dft_ev_per_atom": labels,
-        "potential_ev_per_atom": np.array(predicted),
+        "potential_ev_per_atom": predicted,
     }
-    if len(cells) < 5:
-        failures.append(f"only {len(cells)} DFT energies of the equation of state: at least 5 are needed")
+    if len(cells) < FEWEST:
+        failures.append(f"only {len(cells)} DFT energies of the equation of state: at least {FEWEST} are needed")
         return eos
-    for name, energies in (("dft", labels), ("potential", np.array(predicted))):
+    for name, energies in (("dft", labels), ("potential", predicted)):
         try:
             curve = fit_eos(volumes, energies)
         except DataError as error:
             failures.append(f"{name}: {error}")
             continue
-        constant = lattice_constant(curve, cells[0], lattice_constant_angstrom)
-        eos[name] = asdict(curve) | {"lattice_constant_angstrom": constant}
+        eos[name] = asdict(curve) | {"lattice_constant_angstrom": lattice_constant(curve, cells[0])}
     return eos
+
+
+def _breathing(cells: list[Atoms], calculator: Calculator, failures: list[str]) -> dict[str, Any]:
+    scales = np.array([1.0 + float(cell.info["scale_change"]) for cell in cells])
+    labels, predicted = _energies(cells, calculator)
+    curve: dict[str, Any] = {
+        "kind": "molecule",
+        "atoms": len(cells[0]),
+        "scale": scales,
+        "dft_ev_per_atom": labels,
+        "potential_ev_per_atom": predicted,
+    }
+    if len(cells) < FEWEST:
+        failures.append(f"only {len(cells)} DFT energies of the breathing molecule: at least {FEWEST} are needed")
+        return curve
+    for name, energies in (("dft", labels), ("potential", predicted)):
+        try:
+            curve[name] = asdict(fit_breathing(scales, energies * len(cells[0])))
+        except DataError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        distances = cells[0].get_all_distances()[np.triu_indices(len(cells[0]), 1)]
+        if len(distances):
+            curve[name]["shortest_bond_angstrom"] = float(distances.min() / scales[0] * curve[name]["scale"])
+    return curve
 
 
 def _test_checks(test: dict[str, Any], settings: ErrorLimits) -> dict[str, dict[str, Any]]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.io.espresso import read_espresso_in
 
+from mlip_autopipec.config.full import Labelling
 from mlip_autopipec.errors import ConfigurationFault
-from mlip_autopipec.labelling.espresso.input import EspressoSettings, pw_input
-from mlip_autopipec.structures import isolated_atoms
+from mlip_autopipec.frames import new_frame
+from mlip_autopipec.labelling.espresso.input import EspressoSettings, pw_input, spin_states
+from mlip_autopipec.structures.reference import isolated_atoms
 
 UPF = """<UPF version="2.0.1">
 <PP_HEADER element="{0}" pseudo_type="NC" functional="{1}" z_valence="{2}" wfc_cutoff="0" rho_cutoff="0"/>
@@ -73,15 +76,87 @@ def test_rungs_change_numerics_only(section: dict[str, object]) -> None:
     assert value(system, "nbnd") == "12"
 
 
-def test_isolated_atom_has_hunds_moment_and_gamma_only(section: dict[str, object]) -> None:
+def test_isolated_atom_has_its_moment_whole_electrons_and_gamma_only(section: dict[str, object]) -> None:
     settings = EspressoSettings.from_config(section)
-    text = pw_input(isolated_atoms(["Si"], 12.0)[0], settings, isolated=True)
+    atom = isolated_atoms(["Si"], 12.0)[0]
+    text = pw_input(atom, settings, atom_moment=2)
     assert "K_POINTS gamma" in text
     assert (value(text, "nspin"), float(value(text, "tot_magnetization"))) == ("2", 2.0)
+    assert value(text, "occupations") == "'fixed'"
+    assert "degauss" not in text
     assert float(value(text, "starting_magnetization(1)")) == 0.5
-    assert float(value(text, "degauss")) == 0.001
-    hydrogen = pw_input(isolated_atoms(["H"], 12.0)[0], settings, isolated=True)
+    assert float(value(text, "conv_thr")) == 2e-6
+    smeared = pw_input(atom, settings, atom_moment=2, atom_smeared=True)
+    assert float(value(smeared, "degauss")) == 0.001
+    paired = pw_input(atom, settings, atom_moment=0)
+    assert value(paired, "nspin") == "1"
+    assert "magnetization" not in paired
+    hydrogen = pw_input(isolated_atoms(["H"], 12.0)[0], settings, atom_moment=1)
     assert -1 < float(value(hydrogen, "starting_magnetization(1)")) < 1
+
+
+@pytest.mark.parametrize(
+    ("symbol", "valence", "moments"),
+    [
+        ("H", 1, [1]),
+        ("He", 2, [0]),
+        ("O", 6, [2, 0]),
+        ("Si", 4, [2, 0, 4]),
+        ("Al", 3, [1, 3]),
+        ("Mg", 2, [0, 2]),
+        ("Ar", 8, [0]),
+        ("Fe", 16, [4, 2, 0]),
+        ("Cr", 14, [6, 4, 0]),
+        ("Gd", 11, [1, 3]),  # 4f in the core: the table's 8 unpaired electrons are not there
+    ],
+)
+def test_spin_states_are_hunds_and_its_neighbours_as_the_shell_allows(symbol, valence, moments) -> None:
+    assert spin_states(symbol, valence) == moments
+
+
+def mesh_line(atoms, section, **change) -> str:
+    return pw_input(atoms, EspressoSettings.from_config(section | change)).split("CELL_PARA")[0].splitlines()[-1]
+
+
+def test_without_a_mesh_each_cell_has_its_own_and_strained_cells_keep_it(section: dict[str, object]) -> None:
+    own = {"kmesh": None, "kspacing_per_angstrom": 0.3, "kshift": [0, 0, 0]}
+    cell = new_frame(bulk("Si", cubic=True, a=5.43), origin="t", config_type="crystal")
+    assert mesh_line(cell, section, **own) == "4 4 4 0 0 0"  # 2 pi / (5.43 x 0.3) = 3.86
+    assert mesh_line(cell, section, **own | {"kshift": [1, 0, 1]}) == "4 4 4 1 0 1"
+    small = cell.copy()
+    small.set_cell(cell.cell * 0.9, scale_atoms=True)
+    assert mesh_line(new_frame(small, origin="t", config_type="strain", like=cell), section, **own) == "4 4 4 0 0 0"
+    assert mesh_line(new_frame(small, origin="t", config_type="crystal"), section, **own) == "5 5 5 0 0 0"
+    assert mesh_line(small, section, **own) == "4 4 4 0 0 0"  # a copy keeps the distances of its frame
+    bare = bulk("Si", cubic=True, a=4.887)
+    assert mesh_line(bare, section, **own) == "5 5 5 0 0 0"
+    primitive = new_frame(bulk("Si", a=5.43), origin="t", config_type="crystal")
+    assert mesh_line(primitive, section, **own) == "7 7 7 0 0 0"  # planes 3.135 A apart: 6.68
+
+
+def test_directions_with_vacuum_have_one_point(section: dict[str, object]) -> None:
+    own = {"kmesh": None, "kspacing_per_angstrom": 0.3, "kshift": [1, 1, 1]}
+    slab = bulk("Si", cubic=True, a=5.43)
+    slab.center(vacuum=8.0, axis=2)
+    assert mesh_line(new_frame(slab, origin="t", config_type="surface"), section, **own) == "4 4 1 1 1 0"
+    box = new_frame(molecule("SiH4", vacuum=6.0), origin="t", config_type="molecule")
+    box.pbc = True
+    assert mesh_line(box, section, **own) == "K_POINTS gamma"
+
+
+def test_one_point_without_a_shift_is_gamma(section: dict[str, object]) -> None:
+    cell = bulk("Si", cubic=True)
+    assert mesh_line(cell, section, kmesh=[1, 1, 1], kshift=[0, 0, 0]) == "K_POINTS gamma"
+    assert mesh_line(cell, section, kmesh=[1, 1, 1], kshift=[1, 0, 0]) == "1 1 1 1 0 0"
+
+
+@pytest.mark.parametrize("kmesh", [None, [2, 2, 2]])
+def test_the_surface_of_a_label_is_the_surface_of_the_config(section: dict[str, object], kmesh) -> None:
+    spin = {"kmesh": kmesh, "kspacing_per_angstrom": 0.25, "nspin": 2, "starting_magnetization": {"Si": 0.2, "H": 0.0}}
+    config = Labelling(**(section | spin))
+    surface = EspressoSettings.from_config(config.model_dump()).surface()
+    assert json.loads(json.dumps(surface)) == json.loads(json.dumps(config.surface()))
+    assert EspressoSettings.from_config(config.model_dump() | {"nspin": 1}).surface() != surface
 
 
 def test_spin_is_started_by_element(section: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from mlip_autopipec.errors import ConfigurationFault
 from mlip_autopipec.labelling.espresso import run
 from mlip_autopipec.labelling.espresso.run import EspressoLabeller
 from mlip_autopipec.labelling.labeller import read_label, write_label
-from mlip_autopipec.structures import isolated_atoms
+from mlip_autopipec.structures.reference import isolated_atoms
 
 PW = shutil.which("pw.x")
 PSEUDO = Path(
@@ -99,11 +99,41 @@ def test_forces_are_the_slope_of_the_energy(tmp_path: Path) -> None:
 
 
 @needs_pw
-def test_isolated_atom_keeps_hunds_moment(tmp_path: Path) -> None:
-    label = EspressoLabeller.from_config(SILICON).label(isolated_atoms(["Si"], 10.0)[0], tmp_path)
+def test_of_an_isolated_atom_the_lowest_spin_state_is_kept_and_all_are_told(tmp_path: Path) -> None:
+    label = EspressoLabeller.from_config(SILICON).label(isolated_atoms(["Si"], 9.0)[0], tmp_path)
     assert label.accepted, label.reason
     assert label.magmoms == pytest.approx([2.0], abs=0.05)
-    assert label.energy_ev == pytest.approx(-102.536, abs=0.02)
+    states = {one["moment"]: one for one in label.settings["spin_states"]}
+    assert list(states) == [2, 0, 4]
+    assert [m for m, one in states.items() if one["kept"]] == [2]
+    assert label.energy_ev == states[2]["energy_ev"] < states[0]["energy_ev"] - 0.3
+    assert label.energy_ev < states[4]["energy_ev"] - 1
+    assert label.output_file == "attempt_1/pw.out"
+    assert label.energy_ev == pytest.approx(-102.6, abs=0.1)
+
+
+@needs_pw
+def test_a_spin_state_that_does_not_converge_costs_only_that_state(tmp_path: Path, monkeypatch) -> None:
+    labeller = EspressoLabeller.from_config(SILICON)
+    monkeypatch.setattr(run, "spin_states", lambda symbol, valence: [2, 0])
+    original = labeller._run
+
+    def failing(text: str, folder: Path, max_seconds: int) -> Any:
+        if "tot_magnetization = 2.0" in text:
+            text = text.replace("electron_maxstep = 80", "electron_maxstep = 1")
+            text = text.replace("electron_maxstep = 240", "electron_maxstep = 1")
+        return original(text, folder, max_seconds)
+
+    monkeypatch.setattr(labeller, "_run", failing)
+    label = labeller.label(isolated_atoms(["Si"], 7.0)[0], tmp_path)
+    assert label.accepted
+    two, none = label.settings["spin_states"]
+    assert (two["moment"], two["energy_ev"], two["kept"]) == (2, None, False)
+    assert (none["moment"], none["kept"]) == (0, True)
+    assert label.energy_ev == none["energy_ev"]
+    assert "did not converge" in two["reason"]
+    assert any("moment of 2 got no energy" in warning for warning in label.warnings)
+    assert label.output_file == f"{label.attempts[-1].folder}/pw.out"
 
 
 @needs_pw

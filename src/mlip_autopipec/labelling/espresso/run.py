@@ -19,8 +19,11 @@ from ase import Atoms
 from mlip_autopipec.errors import ConfigurationFault
 from mlip_autopipec.labelling.espresso.input import (
     EspressoSettings,
+    conv_thr_ry,
     is_isolated_atom,
+    mesh,
     pw_input,
+    spin_states,
     valence_electrons,
 )
 from mlip_autopipec.labelling.espresso.output import PwResult, read_pw_output
@@ -45,6 +48,14 @@ class Ended(NamedTuple):
     exit_code: int
     timed_out: bool
     wall_seconds: float
+
+
+class Ending(NamedTuple):
+    """How the attempts on a frame, or on one spin state of an atom, ended: verdict, last run and its folder."""
+
+    verdict: Verdict
+    result: PwResult | None
+    folder: str | None
 
 
 class EspressoLabeller:
@@ -74,29 +85,69 @@ class EspressoLabeller:
         return cls(EspressoSettings.from_config(section), limits)
 
     def label(self, atoms: Atoms, workdir: Path) -> Label:
-        """Label one frame. See `Labeller.label`; attempts of an earlier, killed run in `workdir` are removed."""
+        """Label one frame. See `Labeller.label`; attempts of an earlier, killed run in `workdir` are removed.
+
+        Of an isolated atom several spin states are tried and the lowest energy is kept; all of them stand in the
+        label's settings as `spin_states`.
+        """
         workdir = Path(workdir)
         workdir.mkdir(parents=True, exist_ok=True)
         for stale in workdir.glob("attempt_*"):
             shutil.rmtree(stale, ignore_errors=True)
-        isolated = is_isolated_atom(atoms)
         if close := close_pair(atoms, self.limits.minimum_distance_fraction):
-            return self._label(atoms, Verdict("atoms_too_close", "structure", close, False), [], None, isolated)
-        electrons = valence_electrons(atoms, self.settings)
+            verdict = Verdict("atoms_too_close", "structure", close, False)
+            return self._label(atoms, Ending(verdict, None, None), [], [])
         attempts: list[Attempt] = []
+        if not is_isolated_atom(atoms):
+            return self._label(atoms, self._ladder(atoms, workdir, attempts, None), attempts, [])
+        endings: dict[int, Ending] = {}
+        for moment in spin_states(str(atoms.symbols[0]), valence_electrons(atoms, self.settings)):
+            if endings and self._left(attempts) <= 0:
+                break
+            try:
+                endings[moment] = self._ladder(atoms, workdir, attempts, moment)
+                if endings[moment].verdict.kind == "physics" and self._left(attempts) > 0:
+                    endings[moment] = self._ladder(atoms, workdir, attempts, moment, smeared=True)
+            except ConfigurationFault as fault:
+                if not any(one.verdict.usable for one in endings.values()):
+                    raise
+                # the set-up was good for another state: what pw.x dislikes is this one
+                endings[moment] = Ending(Verdict("bad_input", "physics", str(fault), False), None, None)
+            if len(endings) == 1 and endings[moment].verdict.kind == "infrastructure":
+                break  # the likeliest state failed for the machine's reasons: another one must not take its place
+        return self._label(atoms, _lowest(endings), attempts, _told(endings))
+
+    def _left(self, attempts: list[Attempt]) -> float:
+        """Wall time that is left for this frame, s."""
+        return self.settings.max_seconds - sum(attempt.wall_seconds for attempt in attempts)
+
+    def _ladder(
+        self, atoms: Atoms, workdir: Path, attempts: list[Attempt], moment: int | None, smeared: bool = False
+    ) -> Ending:
+        """Attempts until one ends well or nothing is left to try; `attempts` grows by them.
+
+        An atom with whole occupations converges at once or hardly ever: it gets one attempt.
+        """
+        electrons = valence_electrons(atoms, self.settings)
         tried: list[dict[str, Any]] = []
-        rung, reruns = Rung({}, "first attempt"), 0
+        first = "first attempt" if moment is None else f"isolated atom with a moment of {moment} Bohr magnetons"
+        if smeared:
+            first += ", occupations smeared"
+        rung, reruns = Rung({}, first), 0
+        spin = (
+            {} if moment is None else {"tot_magnetization": moment, "occupations": "smearing" if smeared else "fixed"}
+        )
+        rungs_max = RUNGS_MAX if moment is None or smeared else 0
         while True:
             folder = workdir / f"attempt_{len(attempts) + 1}"
-            left = self.settings.max_seconds - sum(attempt.wall_seconds for attempt in attempts)
-            timed = replace(self.settings, max_seconds=max(math.ceil(left), 1))
-            text = pw_input(atoms, timed, changes=rung.changes, isolated=isolated)
+            timed = replace(self.settings, max_seconds=max(math.ceil(self._left(attempts)), 1))
+            text = pw_input(atoms, timed, changes=rung.changes, atom_moment=moment, atom_smeared=smeared)
             result, ended = self._run(text, folder, timed.max_seconds)
             verdict = self._verdict(result, ended, atoms)
             attempts.append(
                 Attempt(
                     folder=folder.name,
-                    changed=rung.changes,
+                    changed={**spin, **rung.changes},
                     why=rung.why,
                     outcome=verdict.rejected_by or verdict.outcome,
                     reason=verdict.reason,
@@ -114,13 +165,12 @@ class EspressoLabeller:
                 if reruns < RERUNS_MAX:
                     reruns += 1
                     following = Rung(rung.changes, f"the same again: {verdict.reason}")
-            elif verdict.kind == "physics" and len(tried) < RUNGS_MAX:
+            elif verdict.kind == "physics" and len(tried) < rungs_max:
                 tried.append(dict(rung.changes))
                 maxstep = self.settings.electron_maxstep
                 following = next_rung(result, verdict, tried, electrons=electrons, maxstep=maxstep)
-            spent = sum(attempt.wall_seconds for attempt in attempts)
-            if following is None or spent >= self.settings.max_seconds:
-                return self._label(atoms, verdict, attempts, result, isolated)
+            if following is None or self._left(attempts) <= 0:
+                return Ending(verdict, result, folder.name)
             rung = following
 
     def _run(self, text: str, folder: Path, max_seconds: int) -> tuple[PwResult, Ended]:
@@ -149,8 +199,9 @@ class EspressoLabeller:
         return judge(result, atoms, self.limits)
 
     def _label(
-        self, atoms: Atoms, verdict: Verdict, attempts: list[Attempt], result: PwResult | None, isolated: bool
+        self, atoms: Atoms, ending: Ending, attempts: list[Attempt], spin_states_tried: list[dict[str, Any]]
     ) -> Label:
+        verdict, result, folder = ending
         numbers: dict[str, Any] = {}
         if verdict.usable and result is not None and result.text.forces is not None and result.text.stress is not None:
             numbers = {
@@ -159,7 +210,12 @@ class EspressoLabeller:
                 "stress": tuple(map(float, result.text.stress)),
                 "magmoms": result.text.site_moments,
             }
-        surface = self.settings.surface()
+        failed = [
+            f"the isolated atom with a moment of {one['moment']} got no energy: {one['reason']}"
+            for one in spin_states_tried
+            if one["energy_ev"] is None
+        ]
+        isolated = is_isolated_atom(atoms)
         return Label(
             accepted=verdict.usable,
             outcome=verdict.rejected_by or verdict.outcome,
@@ -167,22 +223,50 @@ class EspressoLabeller:
             reason=verdict.reason,
             natoms=len(atoms),
             uid=atoms.info.get("uid"),
-            warnings=result.text.warnings if result else [],
+            warnings=[*(result.text.warnings if result else []), *failed],
             attempts=attempts,
-            output_file=f"{attempts[-1].folder}/pw.out" if attempts else None,
+            output_file=f"{folder}/pw.out" if folder else None,
             engine=self.name,
             engine_version=result.text.version if result else None,
             cpu_seconds=round(sum(a.cpu_seconds for a in attempts), 3),
             wall_seconds=round(sum(a.wall_seconds for a in attempts), 3),
             settings={
-                "surface": surface,
+                "surface": self.settings.surface(),
                 "isolated_atom": isolated,
-                "conv_thr_ry": self.settings.conv_thr_ry_per_atom * len(atoms),
+                **(
+                    {"spin_states": spin_states_tried} if isolated else {"kpoints": list(mesh(atoms, self.settings)[0])}
+                ),
+                "conv_thr_ry": conv_thr_ry(atoms, self.settings),
                 "command": self.settings.command,
                 "limits": asdict(self.limits),
             },
             **numbers,
         )
+
+
+def _energy(ending: Ending) -> float:
+    energy = ending.result.text.energy_ev if ending.verdict.usable and ending.result is not None else None
+    return math.inf if energy is None else energy
+
+
+def _lowest(endings: dict[int, Ending]) -> Ending:
+    """The lowest of the spin states that have an energy, or the likeliest one where none has."""
+    return min(endings.values(), key=_energy)
+
+
+def _told(endings: dict[int, Ending]) -> list[dict[str, Any]]:
+    """What became of each spin state, in the order they were tried."""
+    kept = _lowest(endings)
+    return [
+        {
+            "moment": moment,
+            "energy_ev": _energy(one) if math.isfinite(_energy(one)) else None,
+            "kept": one is kept and one.verdict.usable,
+            "outcome": one.verdict.rejected_by or one.verdict.outcome,
+            "reason": one.verdict.reason,
+        }
+        for moment, one in endings.items()
+    ]
 
 
 def command_words(command: str) -> list[str]:
