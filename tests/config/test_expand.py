@@ -181,7 +181,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ({"composition": "Xx"}, "composition", "Xx"),
         ({"composition": False}, "composition", "Quote it"),
         ({"composition": "C2H6O"}, "molecule", "ethanol"),
-        ({"composition": "CH4", "molecule": "ethanol"}, "composition", "ethanol"),
+        ({"composition": "CH4", "molecule": "ethanol"}, "molecule", "composition is CH4"),
         ({"composition": "Si", "sed": 1}, "sed", "Did you mean 'seed'?"),
         ({"composition": "Si", "class": "ionc"}, "class.0", "ionic"),
         ({"composition": "Si", "structure": "nowhere.cif"}, "structure", "no such file"),

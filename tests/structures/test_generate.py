@@ -161,7 +161,7 @@ def test_all_together_starts_with_the_reference_and_has_no_two_alike(tmp_path):
 
 
 def test_missing_file_of_ones_own_is_named():
-    with pytest.raises(InputFileError, match="structures.files"):
+    with pytest.raises(InputFileError, match=r"structures\.files"):
         merge([], [], make_task("Cu", files=["nowhere/*.cif"]))
 
 

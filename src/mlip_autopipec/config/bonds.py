@@ -65,11 +65,15 @@ def shortest_bonds_angstrom(amounts: Mapping[str, float], classes: Sequence[str]
 
     Metals and elements: the nearest neighbours of the element, or twice the covalent radius (Cordero 2008) if that is
     less. Pairs of light elements: the shortest bond of gas molecules. Cation and anion: ionic radii at low
-    coordination.
+    coordination. In an ionic solid whose charges balance the one anion does not bond to itself: that pair is left out.
     """
     ionic = ionic_bonds_angstrom(amounts) if "ionic" in classes else {}
+    nonmetals = [symbol for symbol in amounts if not elements.is_metal(symbol)]
+    apart = nonmetals if classes[0] == "ionic" and ionic and len(nonmetals) == 1 else []
     found = {}
     for a, b in combinations_with_replacement(sorted(amounts), 2):
+        if [a] == apart and a == b:
+            continue
         if f"{a}-{b}" in SHORTEST_BONDS_ANGSTROM:
             bond = SHORTEST_BONDS_ANGSTROM[f"{a}-{b}"]
         elif a == b and (len(amounts) == 1 or elements.is_metal(a)):

@@ -23,10 +23,14 @@ from mlip_autopipec.config.elements import (
     is_metal,
 )
 from mlip_autopipec.config.evidence import Evidence
+from mlip_autopipec.config.formulas import is_alloy_fraction
 from mlip_autopipec.config.ions import anion_in
 
 _DILUTE = 0.10  # share of nonmetal atoms up to which they are solutes in a metal
 _METALLIC_PAIR_IONIC = 1.7  # electronegativity difference: CsAu (1.75) is a salt, NaAu (1.61) a metal
+_ZINTL = (
+    0.55  # electronegativity difference: LiAl (0.63), NaTl (0.69), Mg2Sn (0.65) are Zintl phases, AlMg (0.30) is not
+)
 _SEMIMETALS = {
     "Bi": ({"metal": 0.7, "covalent": 0.3}, "a semimetal with three short bonds per atom"),
     "Sn": ({"metal": 0.75, "covalent": 0.25}, "white tin is a metal, grey tin has diamond's lattice"),
@@ -51,7 +55,7 @@ def metals_alone(amounts: dict[str, float]) -> Evidence:
     if salt > 0.1:
         reasons.append(f"so large a difference may make {high} an anion")
     zintl = 0.0
-    if low in SALINE and group(high) in (13, 14, 15):
+    if low in SALINE and group(high) in (13, 14, 15) and difference >= _ZINTL and not is_alloy_fraction(amounts):
         zintl = 0.25
         reasons.append(f"{low} gives electrons to {high} (Zintl phase)")
     rest = 1 - salt

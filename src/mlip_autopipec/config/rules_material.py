@@ -25,7 +25,9 @@ def structure_is_the_first_of_your_files(known: Known) -> tuple[str, str]:
 @rule("composition", FOLLOWS)
 def composition_of_the_molecule_or_structure(known: Known) -> tuple[str, str]:
     if known["molecule"]:
-        return composition.formula(molecules.resolve(known["molecule"]).amounts), f"of {known['molecule']}"
+        return composition.formula(
+            molecules.resolve(known["molecule"]).amounts
+        ), f"of {known['molecule']}"
     if known["structure"]:
         return composition.formula(amounts_of_structure(known["structure"])), f"of {known['structure']}"
     raise ConfigError(
@@ -48,8 +50,8 @@ def class_by_weighted_evidence(known: Known) -> tuple[list[str], str]:
     if known["molecule"]:
         return ["molecular"], "a molecule is named"
     weights = classify.classify(known.amounts)
-    said = "; ".join(f"{w.material_class} {w.weight:.2f}: {', '.join(w.reasons)}" for w in weights if w.weight > 0)
-    return classify.classes(weights), said
+    said = ", ".join(f"{w.material_class} {w.weight:.2f}" for w in weights)
+    return classify.classes(weights), f"{said}: {'; '.join(weights[0].reasons)}"
 
 
 def amounts_of_structure(path: str) -> dict[str, float]:
@@ -123,7 +125,7 @@ def check_material(known: Known) -> None:
 
 def _described(known: Known) -> list[tuple[str, dict[str, float]]]:
     if known["molecule"]:
-        return [("molecule", molecules.resolve(known["molecule"]).amounts)]
+        return [("molecule", molecules.resolve(known["molecule"], known.amounts).amounts)]
     if known["structure"]:
         return [("structure", amounts_of_structure(known["structure"]))]
     return []

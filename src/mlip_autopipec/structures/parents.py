@@ -168,7 +168,7 @@ def _mixing(frame: Atoms) -> float:
     if frame.info.get("source") != "sqs":
         return 0.0
     shares = [count / len(frame) for count in frame.symbols.formula.count().values()]
-    return -_MIXING_TEMPERATURE_K * kB * sum(share * log(share) for share in shares)
+    return float(-_MIXING_TEMPERATURE_K * kB * sum(share * log(share) for share in shares))
 
 
 def _meant(frame: Atoms) -> bool:
