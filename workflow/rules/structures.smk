@@ -15,15 +15,11 @@ OF_THE_GENERATORS = {
 }
 # What the merging of parents looks at beside them.
 OF_THE_MERGING = {"energy_window_ev_per_atom", "parents_max"}
+NOT_OF_A_SOURCE = OF_THE_GENERATORS | OF_THE_MERGING | {"sources"}
 NOT_OF_THE_GENERATORS = OF_THE_MERGING | {"files", "counts", "sources"}
 # What the reference's supercell and the sieve of structures depend on.
 OF_THE_CELLS = {"supercell_edge_angstrom", "atoms_min", "atoms_max"}
 OF_THE_SIEVE = OF_THE_CELLS | {"minimum_distance_fraction"}
-
-
-def of_source(*left_out):
-    """Settings that decide what a source proposes and how it is relaxed."""
-    return CONFIG.structures.model_dump(exclude=OF_THE_GENERATORS | set(left_out))
 
 
 rule relax:
@@ -44,7 +40,7 @@ rule relax:
         runtime=240,
     params:
         material=MATERIAL,
-        settings=of_source(*OF_THE_MERGING, "sources"),
+        settings=CONFIG.structures.model_dump(exclude=NOT_OF_A_SOURCE),
         surrogate=CONFIG.exploration.surrogate,
         seed=CONFIG.seed,
     message:

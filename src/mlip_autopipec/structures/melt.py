@@ -162,11 +162,11 @@ def _shortest(crystals: list[Atoms]) -> dict[tuple[int, int], float]:
     return {pair: min(shortest.get(pair, np.inf), LONGEST * least) for pair in every}
 
 
-def _numbers(crystal: Atoms) -> np.ndarray:
+def _numbers(crystal: Atoms, atoms_max: int) -> np.ndarray:
     """Atomic numbers of as many formula units as fit, one at least."""
     elements, counts = np.unique(crystal.numbers, return_counts=True)
     counts = counts // reduce(gcd, map(int, counts))
-    return np.repeat(elements, counts * max(1, ATOMS // int(counts.sum())))
+    return np.repeat(elements, counts * max(1, min(ATOMS, atoms_max) // int(counts.sum())))
 
 
 def _simulate(
@@ -174,7 +174,7 @@ def _simulate(
 ) -> Trajectory:
     """A random packing at this density under a schedule of (first, last temperature in K, steps)."""
     random = task.random(name, density)
-    numbers = _numbers(crystals[0])
+    numbers = _numbers(crystals[0], task.settings.atoms_max)
     volume = len(numbers) * crystals[0].cell.volume / len(crystals[0]) / density
     distances = {pair: DISTANCES * distance for pair, distance in _shortest(crystals).items()}
     atoms = random_packing(numbers, volume, distances, random)

@@ -21,7 +21,7 @@ from mlip_autopipec.structures.task import Task
 _GUESSED_VOLUME = ("prototypes", "sqs")  # sources whose lattice constants are estimates
 _SAME_ENERGY_EV_PER_ATOM = 0.01
 _MIXING_TEMPERATURE_K = 1000.0  # alloys are annealed near it; what is random there is a phase to be known
-_STEPS = {"prototypes": 60, "sqs": 20, "random": 60, "structure": 100, "molecule": 150}
+_STEPS = {"prototypes": 60, "sqs": 30, "random": 60, "structure": 100, "molecule": 150}
 
 Record = dict[str, Any]
 

@@ -27,7 +27,9 @@ _SIZES_OF_LATTICE = {"fcc": 1, "bcc": 1, "hcp": 2, "diamond": 2}
 
 
 def quasirandom(task: Task) -> list[Atoms]:
-    """One cell of every lattice in `settings.sqs_lattices` and size in `settings.sqs_atoms`, unrelaxed.
+    """A cell of the smallest size in `settings.sqs_atoms` on every lattice, of all sizes on the first, unrelaxed.
+
+    The small cells find out which lattice is lowest; relaxing large ones of all lattices costs minutes.
 
     `info` carries `sro`, the largest Warren-Cowley parameter of any pair in each of the first three shells, and
     `sro_max`, the largest of them: 0 is the random alloy.
@@ -38,8 +40,9 @@ def quasirandom(task: Task) -> list[Atoms]:
     if len(task.elements) < 2:
         raise DataError("a quasirandom cell needs two elements or more")
     frames = []
-    for lattice in task.settings.sqs_lattices:
-        for atoms_wanted in task.settings.sqs_atoms:
+    sizes = sorted(set(task.settings.sqs_atoms))
+    for number, lattice in enumerate(task.settings.sqs_lattices):
+        for atoms_wanted in sizes if number == 0 else sizes[:1]:
             cells = atoms_wanted // _SIZES_OF_LATTICE[lattice]
             atoms = cells * _SIZES_OF_LATTICE[lattice]
             if atoms < len(task.elements):
