@@ -97,6 +97,23 @@ def test_page_says_the_verdict_in_words_and_shows_every_section(full):
     assert page.open == []
 
 
+def test_page_tells_the_material_its_parents_and_its_structures(full):
+    _, page, summary = full
+    assert summary["classification"][0]["class"] == "metal"
+    assert summary["classification"][0]["reasons"]
+    assert summary["structures"] == {"crystal": 1, "rattle": 20, "surface": 9}
+    assert "Cu as A1 (Fm-3m) and A3 (P6_3/mmc), relaxed by the surrogate" in page.text
+    assert "150 meV/atom above the lowest, window 100" in page.text
+    assert "The source sqs gave nothing: one element has no disorder" in page.text
+    assert "The generator melt failed: the melt froze." in page.text
+    assert "rattles 21 21 20 1 unphysical" in page.text
+    # surfaces were made and never labelled, the others never made; one element has no antisites
+    assert "Vacancies, interstitials, liquids, glasses and clusters: none was made." in page.text
+    assert "Surfaces: made as places to start from, but none was chosen for a label" in page.text
+    assert "Labels were made without spin." in page.text
+    assert "Cu 3 – no the SCF ran away" in page.text  # a spin state of the isolated atom
+
+
 def test_page_needs_nothing_from_outside(full):
     text, page, _ = full
     assert not re.search(r"https?://|@import|url\(", text)

@@ -84,7 +84,9 @@ def test_a_molecule_goes_through_the_whole_loop(tmp_path):
     curve = json.loads((run / "validation" / "eos.json").read_text())
     assert curve["kind"] == "molecule"
     assert curve["dft"]["shortest_bond_angstrom"] == pytest.approx(0.766, abs=0.03)  # H2 in LDA
-    assert summary["validation"]["bond_scale"] is not None
+    # so small a basis may have no minimum at all; then that is said
+    unbound = [sentence for sentence in summary["failures"] if "the molecule has no equilibrium" in sentence]
+    assert (summary["validation"]["bond_scale"] is None) == bool(unbound)
     assert summary["validation"]["elastic_constants"] is None
     assert "The molecule: breathing" in page
     labelled = [f for f in read_frames(run / "dataset_gen0.extxyz") if f.info["config_type"] != "IsolatedAtom"]

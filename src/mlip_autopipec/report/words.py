@@ -119,7 +119,7 @@ def holds(config: Config, records: Records, summary: Summary) -> list[str]:
         starts = sorted({one["start_type"].replace("_", " ") for one in records.explored if "start_type" in one})
         sentences.append(
             f"Starting data from molecular dynamics with the surrogate at {extent(data.explored_k)} K"
-            + (f", from structures of the types {_and(starts)}." if starts else ".")
+            + (f", started from: {_and(starts)}." if starts else ".")
         )
     quiet = _and([f"{t:g}" for t in data.quiet_k])
     if quiet:
@@ -185,11 +185,10 @@ def _not_labelled(config: Config, records: Records) -> list[str]:
         )
     if sentences:
         sentences.append(
-            "The potential may meet these, and crystal structures that are not named here, with a large γ, or fail on "
-            "them."
+            "The potential may meet these, and whatever is not named here, with a large γ, or fail on them."
         )
     else:
-        sentences.append("Crystal structures that are not named here: the potential may fail on them.")
+        sentences.append("Whatever is not named here: the potential may fail on it.")
     return [" ".join(sentences)]
 
 
