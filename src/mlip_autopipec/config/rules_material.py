@@ -25,9 +25,7 @@ def structure_is_the_first_of_your_files(known: Known) -> tuple[str, str]:
 @rule("composition", FOLLOWS)
 def composition_of_the_molecule_or_structure(known: Known) -> tuple[str, str]:
     if known["molecule"]:
-        return composition.formula(
-            molecules.resolve(known["molecule"]).amounts
-        ), f"of {known['molecule']}"
+        return composition.formula(molecules.resolve(known["molecule"]).amounts), f"of {known['molecule']}"
     if known["structure"]:
         return composition.formula(amounts_of_structure(known["structure"])), f"of {known['structure']}"
     raise ConfigError(
