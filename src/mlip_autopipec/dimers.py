@@ -50,12 +50,13 @@ def shortest_distances(frames: Iterable[Atoms], cutoff_angstrom: float) -> dict[
             if len(chosen):
                 found[pair_name(a, b)] = min(found.get(pair_name(a, b), np.inf), float(chosen.min()))
     return {
-        pair_name(a, b): found.get(pair_name(a, b), min(float(cutoff_angstrom), _touching(a, b)))
+        pair_name(a, b): found.get(pair_name(a, b), min(float(cutoff_angstrom), bond_length(a, b)))
         for a, b in pairs_of(elements)
     }
 
 
-def _touching(a: str, b: str) -> float:
+def bond_length(a: str, b: str) -> float:
+    """Sum of two covalent radii in A (Cordero et al., Dalton Trans. 2008, 2832): nearer, any two atoms repel."""
     return float(covalent_radii[atomic_numbers[a]] + covalent_radii[atomic_numbers[b]])
 
 

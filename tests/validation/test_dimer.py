@@ -44,5 +44,16 @@ def test_an_attracting_pair_fails_the_verdict_in_words():
     assert 1.4 < pair["attracts_at_angstrom"] < 0.95 * 2.2
     verdict = judge(GOOD, ErrorLimits(), record)
     assert not verdict["passed"]
-    assert any(f"Si-Si alone attracts at {pair['attracts_at_angstrom']:.2f} A" in said for said in verdict["failures"])
+    assert any(f"Si-Si alone attracts at {pair['fails_at_angstrom']:.2f} A" in said for said in verdict["failures"])
     assert verdict["checks"]["dimer_Si-Si"]["value"] < 0
+
+
+def test_a_bond_farther_out_than_a_covalent_one_is_a_warning_where_no_data_are():
+    """Two anions of a salt: nothing nearer than 2.9 A in the data, and a pull at 2.5 A."""
+    apart = [Atoms("Si2", positions=[[0, 0, 0], [2.9, 0, 0]], cell=[20] * 3), FRAMES[1]]
+    record = scan_pairs(calculator(0.0), apart)
+    assert record["pairs"]["Si-Si"]["must_repel_below_angstrom"] == pytest.approx(2.22)
+    record["pairs"]["Si-Si"] |= {"attracts_at_angstrom": 2.5}
+    verdict = judge(GOOD, ErrorLimits(), record)
+    assert verdict["passed"]
+    assert any("Si-Si alone attracts at 2.50 A" in said for said in verdict["warnings"])

@@ -19,6 +19,7 @@ SHARES: dict[str, dict[str, float]] = {
                   "rattles": 20},  # of a molecular crystal, when its file is given
     "noble": {"rattles": 30, "vacancies": 5, "surfaces": 5, "melt": 30, "dimers": 20, "clusters": 10},
 }  # fmt: skip
+STEPS_PER_MELT_FRAME = 15  # of melt_steps; frames nearer in time are alike
 CRYSTALLINE = frozenset(GENERATORS) - {"normal_modes", "stretches", "dimers", "clusters", "condensed"}
 
 
@@ -68,6 +69,10 @@ def counts_by_class_elements_and_labels(known: Known) -> tuple[dict[str, int], s
     }
     for name, share in usable.items():
         counts[name] = max(1, round(pool * share / sum(usable.values())))
+    most = max(1, known["structures.melt_steps"] // STEPS_PER_MELT_FRAME)
+    for name in {"melt", "quench"} & set(usable):
+        counts["rattles"] += max(0, counts[name] - most)
+        counts[name] = min(counts[name], most)
     told = "a molecule's motions, pairs and packings" if not crystals else (
         "volumes and the six strains for elastic constants; the rest"
     )  # fmt: skip

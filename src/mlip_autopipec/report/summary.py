@@ -217,7 +217,7 @@ class Summary(Part):
     coverage: Coverage | None = Field(description="How well its expected errors hold; null where there are none.")
     passed: bool = Field(description="Whether every check passed. Says nothing about convergence.")
     failures: list[str] = Field(description="What did not pass, one sentence each.")
-    warnings: list[str] = Field(description="What training warned of, one sentence each.")
+    warnings: list[str] = Field(description="What training and validation warned of, one sentence each.")
 
 
 def build_summary(config: Config | DataConfig, records: Records) -> Summary:
@@ -251,7 +251,11 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
             "passed": records.verdict["passed"],
             "failures": records.verdict["failures"],
-            "warnings": [*dataset.get("user_warnings", []), *potential["warnings"]],
+            "warnings": [
+                *dataset.get("user_warnings", []),
+                *potential["warnings"],
+                *records.verdict.get("warnings", []),
+            ],
         }
     )
 

@@ -13,7 +13,7 @@ from mlip_autopipec.config.full import ErrorLimits, Validation
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ENERGY, ISOLATED_ATOM
 from mlip_autopipec.validation.breathing import fit_breathing
-from mlip_autopipec.validation.dimer import dimer_checks, dimer_failures
+from mlip_autopipec.validation.dimer import dimer_checks, dimer_failures, dimer_warnings
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
 
@@ -94,7 +94,8 @@ def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dic
     if dimers is not None:
         checks = checks | dimer_checks(dimers)
         failures = failures + dimer_failures(dimers)
-    return {"passed": not failures, "checks": checks, "failures": failures}
+    warnings = [] if dimers is None else dimer_warnings(dimers)
+    return {"passed": not failures, "checks": checks, "failures": failures, "warnings": warnings}
 
 
 def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any] | None = None) -> dict[str, Any]:
