@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from mlip_autopipec.config.classify import classify
-from mlip_autopipec.config.full import Config, Labelling, Training
+from mlip_autopipec.config.full import Config, Training
 from mlip_autopipec.config.own_data import DataConfig
 from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
-from mlip_autopipec.errors import MlipError
+from mlip_autopipec.errors import ConfigurationFault, MlipError
 from mlip_autopipec.processes import die_with_parent
 
 _NAME = re.compile(r'(?:^|\s)name="?([A-Za-z0-9]+)"?')
@@ -80,15 +80,21 @@ def job(log: str | os.PathLike[str]) -> Iterator[None]:
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
-def check_labelling(settings: Labelling) -> None:
+def check_labelling(config: Config) -> None:
     """Look for the DFT program and its files before the first job.
 
     Raises:
-        ConfigurationFault: one of them is missing.
+        ConfigurationFault: some of them are missing; all that are missing are named.
     """
     from mlip_autopipec.labelling.campaign import make_labeller  # slow to import, and not needed for a dry run
 
-    make_labeller(settings)
+    if missing := missing_pseudopotentials(config):
+        raise ConfigurationFault(
+            f"Pseudopotentials are missing: {'; '.join(missing)}",
+            f"Put the files into one of the folders {', '.join(config.labelling.pseudo_dir)} (those of SSSP are on the "
+            "web site of Materials Cloud), or name others in labelling.pseudopotentials and labelling.pseudo_dir",
+        )
+    make_labeller(config.labelling)
 
 
 def check_training(settings: Training) -> None:
@@ -102,24 +108,21 @@ def check_training(settings: Training) -> None:
     check_trainer(settings)
 
 
-def warn(config: Config | DataConfig) -> None:
-    """Say on stderr what will stop a real run: a plan can be made without pseudopotentials, a label cannot."""
-    missing = missing_pseudopotentials(config) if isinstance(config, Config) else []
-    for line in missing:
-        print(f"Warning: no label can be made yet. Missing pseudopotential: {line}", file=sys.stderr)
-
-
-def start_text(config: Config, folder: str, inferred: str) -> str:
+def start_text(config: Config | DataConfig, folder: str, inferred: str) -> str:
     """What the material is taken for, what was inferred and what will be done."""
+    return _of_data(config, folder, inferred) if isinstance(config, DataConfig) else _of_loop(config, folder, inferred)
+
+
+def _of_loop(config: Config, folder: str, inferred: str) -> str:
     limits = config.active_learning
     made = [f"{number} {name.replace('_', ' ')}" for name, number in config.structures.counts.items() if number]
-    weights = "\n".join(
-        f"  {one.material_class:<9} {one.weight:.2f}   {'; '.join(one.reasons)}" for one in classify(config.amounts)
-    )
+    weights = classify(config.amounts)
+    shares = ", ".join(f"{one.material_class} {one.weight:.2f}" for one in weights)
     return (
         f"\nMLIP-AutoPipe: a potential for {config.composition}, in {folder}/\n\n"
-        f"Taken for {', '.join(config.material_class)}; by its composition it is:\n{weights}\n\n"
-        f"Inferred (each can be set in the config):\n{inferred}\n\n"
+        f"Taken for {', '.join(config.material_class)}. By its composition: {shares}, because\n"
+        + "".join(f"  {reason}\n" for reason in weights[0].reasons)
+        + f"\nInferred (each can be set in the config):\n{inferred}\n\n"
         f"Starting structures from {', '.join(config.structures.sources)}: up to {', '.join(made) or 'none'}.\n\n"
         f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
         f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
@@ -128,8 +131,7 @@ def start_text(config: Config, folder: str, inferred: str) -> str:
     )
 
 
-def start_text_own_data(config: DataConfig, folder: str, inferred: str) -> str:
-    """The same for a run that starts from data."""
+def _of_data(config: DataConfig, folder: str, inferred: str) -> str:
     test = ", ".join(config.training.test_dataset)
     held_out = f"test on {test}" if test else f"hold out {config.training.test_fraction:.0%} of the frames as a test"
     return (

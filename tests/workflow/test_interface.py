@@ -112,13 +112,18 @@ def test_every_example_can_be_planned(tmp_path, example, monkeypatch):
     assert "Generating structures: " in done.stdout
 
 
-def test_missing_pseudopotentials_are_said_in_a_dry_run_and_planned_all_the_same(tmp_path, monkeypatch):
+def test_missing_pseudopotentials_are_said_in_a_dry_run_and_stop_a_run_before_its_first_job(tmp_path, monkeypatch):
     monkeypatch.setenv("ESPRESSO_PSEUDO", str(tmp_path / "none"))
     done = snakemake(tmp_path, written(tmp_path, composition="TiO2"), options=("--dry-run",))
     assert done.returncode == 0, done.stdout
-    said = [line for line in done.stdout.splitlines() if line.startswith("Warning: no label can be made yet.")]
-    assert said, done.stdout
-    assert any("Ti" in line for line in said)
+    assert "Mind: pseudopotentials are missing" in done.stdout
+    assert "Ti: ti_pbe" in done.stdout
+    assert "Taken for " in done.stdout
+    done = snakemake(tmp_path, written(tmp_path, composition="TiO2"))
+    assert done.returncode != 0
+    assert "Pseudopotentials are missing: Ti: ti_pbe" in done.stdout
+    assert "O: O.pbe" in done.stdout
+    assert "Relaxing parents" not in done.stdout
 
 
 @needs_pw

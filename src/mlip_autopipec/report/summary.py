@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlip_autopipec.config import Config, DataConfig
+from mlip_autopipec.config import Config, DataConfig, cautions
 from mlip_autopipec.config.classify import classify
 from mlip_autopipec.report.records import Records, finite
 
@@ -133,7 +133,11 @@ class Validation(Part):
     __pydantic_extra__: dict[str, Check] = Field(init=False)
 
     lattice_constant: Check | None = Field(None, description="Lattice constant against DFT on the same cells, A.")
-    bulk_modulus: Check | None = Field(None, description="Bulk modulus against DFT on the same cells, GPa.")
+    bulk_modulus: Check | None = Field(
+        None,
+        description="Bulk modulus against DFT on the same cells, GPa; of a crystal that is not cubic or has free inner "
+        "coordinates the stiffness against uniform scaling, both as relaxed by the surrogate (`what` says so).",
+    )
     bond_scale: Check | None = Field(
         None, description="Of a molecule: scale of its distances at equilibrium against DFT on the same frames."
     )
@@ -217,7 +221,14 @@ class Summary(Part):
     coverage: Coverage | None = Field(description="How well its expected errors hold; null where there are none.")
     passed: bool = Field(description="Whether every check passed. Says nothing about convergence.")
     failures: list[str] = Field(description="What did not pass, one sentence each.")
-    warnings: list[str] = Field(description="What training and validation warned of, one sentence each.")
+    warnings: list[str] = Field(
+        description="What labelling, training and validation warned of, one sentence each."
+    )
+    cautions: list[str] = Field(
+        description="Limits of the labels themselves (functional, spin, relativity), one sentence each; no check of this "
+        "run sees them. Empty for data of the user's own."
+    )
+    scope: list[str] = Field(description="What the checks of properties say and what not, one sentence each.")
 
 
 def build_summary(config: Config | DataConfig, records: Records) -> Summary:
@@ -253,11 +264,33 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "failures": records.verdict["failures"],
             "warnings": [
                 *dataset.get("user_warnings", []),
+                *smeared_atoms(dataset),
                 *potential["warnings"],
                 *records.verdict.get("warnings", []),
             ],
+            "cautions": label_cautions(config),
+            "scope": records.verdict.get("scope", []),
         }
     )
+
+
+def label_cautions(config: Config | DataConfig) -> list[str]:
+    """Limits of the labels by `config.cautions`, without what matters only before there are labels."""
+    if isinstance(config, DataConfig):
+        return []
+    # the report may be made where the pseudopotentials are not
+    return [one for one in cautions(config) if not one.startswith("pseudopotentials are missing")]
+
+
+def smeared_atoms(dataset: dict[str, Any]) -> list[str]:
+    """A warning for each isolated atom whose kept state has smeared occupations."""
+    return [
+        f"The energy of the isolated {symbol} atom (moment {one['moment']}) is of smeared occupations: with whole ones "
+        "it did not converge, and it may not be the atom's ground state. Cohesive energies refer to it."
+        for symbol, states in dataset.get("isolated_atoms_spin", {}).items()
+        for one in states
+        if one["kept"] and one.get("occupations") == "smearing"
+    ]
 
 
 def _material_class(config: Config | DataConfig) -> list[str]:

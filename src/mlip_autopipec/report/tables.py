@@ -128,13 +128,18 @@ def generator_rows(records: Records) -> list[Record]:
 
 
 def spin_rows(records: Records) -> list[Record]:
-    """Spin states that were tried of each isolated atom, with the energy above the one that was kept (eV)."""
+    """Spin states that were tried of each isolated atom, with the energy above the one that was kept (eV).
+
+    ``occupations`` is 'whole', 'smeared' or, in records that do not say, '–'.
+    """
+    words = {"fixed": "whole", "smearing": "smeared"}
     rows = []
     for symbol, states in records.dataset.get("isolated_atoms_spin", {}).items():
         kept = next((one["energy_ev"] for one in states if one["kept"]), None)
         for one in states:
             above = None if kept is None or one["energy_ev"] is None else one["energy_ev"] - kept
-            rows.append({"symbol": symbol, "above_ev": above, **one})
+            occupations = words.get(one.get("occupations", ""), "–")
+            rows.append({**one, "symbol": symbol, "above_ev": above, "occupations": occupations})
     return rows
 
 

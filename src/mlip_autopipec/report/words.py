@@ -30,9 +30,12 @@ def headline(summary: Summary) -> str:
     """The verdict in one sentence."""
     if not summary.passed:
         return "This potential did not pass its validation."
+    checked = "every check"
+    if summary.validation.bond_scale is not None:
+        checked = "its checks, none of which is of a property between molecules"
     if not summary.converged:
-        return "This potential passed every check, but the loop ended before its simulations were free of uncertainty."
-    return "This potential passed every check, and its last simulations met nothing uncertain."
+        return f"This potential passed {checked}, but the loop ended before its simulations were free of uncertainty."
+    return f"This potential passed {checked}, and its last simulations met nothing uncertain."
 
 
 def made(config: Config, records: Records, summary: Summary) -> str:
@@ -216,6 +219,7 @@ def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
     if hottest:
         sentences.append(f"Anything above {hottest:g} K: it was not asked for.")
     failed = [one for one in (records.structures or {"generators": []})["generators"] if one["failed"]]
+    sentences += [_capital(sentence) for sentence in summary.cautions]
     sentences += [f"The generator {one['generator']} failed: {one['failed']}." for one in failed]
     if any("No energy of an isolated" in warning for warning in summary.warnings):
         sentences.append("Cohesive energies and dissociation: there is no energy of the isolated atom to refer to.")

@@ -141,9 +141,18 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
         raise DataError(
             f"{atoms[rare]} {rare} atoms in all labelled frames are too few for the smallest basis, "
             f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs one. "
-            "Label more frames, or write a smaller basis, for example training.degrees: [[6, 4]]"
+            f"Label more frames{_or_smaller(tuple(settings.degrees[0]), atoms, settings.cutoff_angstrom)}"
         )
     return kept, left_out
+
+
+def _or_smaller(refused: Degrees, atoms: Mapping[str, int], cutoff_angstrom: float) -> str:
+    """The largest basis below `refused` that `atoms` can carry, as the second half of a sentence; '' for none."""
+    for less in range(1, max(refused)):
+        degrees = tuple(max(degree - less, 1) for degree in refused)
+        if max(build_basis(BasisSpec(tuple(atoms), cutoff_angstrom, degrees)).counts) <= min(atoms.values()):
+            return f", or write a smaller basis, for example training.degrees: [{list(degrees)}]"
+    return ""
 
 
 def cutoffs(settings: Training) -> list[float]:

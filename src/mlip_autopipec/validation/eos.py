@@ -83,6 +83,43 @@ def symmetry(cell: Atoms) -> Any:
         return None
 
 
+def held_fixed(cell: Atoms) -> str:
+    """What scaling a crystal alike in all directions holds fixed although its symmetry leaves it free.
+
+    Under pressure the shape of a crystal that is not cubic changes, and so do inner coordinates that no symmetry fixes:
+    the curve of scaled cells is stiffer then than the crystal's equation of state.
+
+    Returns:
+        '', 'shape', 'inner coordinates' or 'shape and inner coordinates'; the last where no symmetry is found.
+    """
+    crystal = symmetry(cell)
+    if crystal is None:
+        return "shape and inner coordinates"
+    held = [] if crystal.number >= 195 else ["shape"]  # 195 to 230 are cubic (International Tables A)
+    if _free_coordinates(crystal):
+        held.append("inner coordinates")
+    return " and ".join(held)
+
+
+def _free_coordinates(crystal: Any) -> bool:
+    """Whether a Wyckoff position of the standard cell has a free coordinate.
+
+    The mean of the rotations that leave a site where it is projects onto the displacements that the site's symmetry
+    allows; its trace is their number.
+    """
+    positions, numbers = crystal.std_positions, crystal.std_types
+    found = spglib.get_symmetry((crystal.std_lattice, positions, numbers), symprec=SYMMETRY_ANGSTROM)
+    if found is None:
+        return True
+    for position in positions:
+        moved = found["rotations"] @ position + found["translations"] - position
+        away = (moved - np.round(moved)) @ crystal.std_lattice
+        stays = np.linalg.norm(away, axis=1) < 2 * SYMMETRY_ANGSTROM
+        if np.trace(found["rotations"][stays].mean(axis=0)) > 0.5:
+            return True
+    return False
+
+
 def check(name: str, value: float, reference: float, relative_max: float) -> dict[str, Any]:
     """A value against its reference as it stands in summary.json."""
     error = abs(value - reference) / abs(reference)

@@ -15,7 +15,7 @@ from mlip_autopipec.frames import ENERGY, ISOLATED_ATOM
 from mlip_autopipec.validation.breathing import fit_breathing
 from mlip_autopipec.validation.dimer import dimer_checks, dimer_failures, dimer_warnings
 from mlip_autopipec.validation.elastic import elastic
-from mlip_autopipec.validation.eos import check, fit_eos, lattice_constant
+from mlip_autopipec.validation.eos import check, fit_eos, held_fixed, lattice_constant
 
 FEWEST = 5  # energies that a curve is fitted to
 
@@ -36,9 +36,10 @@ def validate(
         dimers: `validation/dimer.json`.
 
     Returns:
-        Three records for JSON: the curve (``kind``: crystal or molecule), elastic constants (none of a molecule), and
-        the verdict with ``passed``, ``checks`` and ``failures`` in words. What cannot be computed is a failure with
-        its reason, not an error.
+        Three records for JSON: the curve (``kind``: crystal or molecule; of a crystal ``held``, see `held_fixed`),
+        elastic constants (none of a molecule), and the verdict with ``passed``, ``checks``, ``failures`` and ``scope``
+        (what the checks of properties say and what not) in words. What cannot be computed is a failure with its
+        reason, not an error.
     """
     checks: dict[str, dict[str, Any]] = {}
     failures: list[str] = []
@@ -53,22 +54,22 @@ def validate(
                 "scale",
                 settings.lattice_constant_relative_max,
             ),
-            # a second derivative of a molecule's energy is as hard to meet as two bulk moduli
             "breathing_stiffness": (
                 "breathing stiffness of the molecule, eV",
                 "stiffness_ev",
-                2 * settings.bulk_modulus_relative_max,
+                settings.bulk_modulus_relative_max,
             ),
         }
     else:
         curve = _equations_of_state(cells, calculator, failures)
+        constant, modulus = names_of_curve(curve["held"])
         limits = {
             "lattice_constant": (
-                "lattice constant, A",
+                f"{constant}, A",
                 "lattice_constant_angstrom",
                 settings.lattice_constant_relative_max,
             ),
-            "bulk_modulus": ("bulk modulus, GPa", "bulk_modulus_gpa", settings.bulk_modulus_relative_max),
+            "bulk_modulus": (f"{modulus}, GPa", "bulk_modulus_gpa", settings.bulk_modulus_relative_max),
         }
     if "dft" in curve and "potential" in curve:
         for key, (what, name, limit) in limits.items():
@@ -87,7 +88,40 @@ def validate(
             failures.append(f"the elastic constants could not be computed ({error})")
     checks |= _test_checks(evaluation["test"], settings)
     failures += [_sentence(one) for one in checks.values() if not one["passed"]]
-    return curve, constants, _verdict(checks, failures, dimers)
+    verdict = _verdict(checks, failures, dimers) | {"scope": scope(curve)}
+    return curve, constants, verdict
+
+
+def names_of_curve(held: str) -> tuple[str, str]:
+    """What the minimum and the curvature of the curve of scaled cells are called, by what was held fixed."""
+    if not held:
+        return "lattice constant", "bulk modulus"
+    return (
+        f"lattice constant a with {held} as relaxed by the surrogate",
+        f"stiffness against uniform scaling with {held} as relaxed by the surrogate",
+    )
+
+
+def scope(curve: dict[str, Any]) -> list[str]:
+    """What the comparison with DFT says, and what it does not, one sentence each."""
+    if curve["kind"] == "molecule":
+        return [
+            "The properties compared with DFT are those of one molecule alone whose distances are all scaled together. "
+            "No other vibration of it and nothing between molecules (density, cohesion, structure of the liquid) was "
+            "compared."
+        ]
+    said = [
+        "The cells compared with DFT are the reference at other volumes, and training cells are like them: that the "
+        "potential meets these is interpolation and says nothing of other structures."
+    ]
+    if curve.get("held"):
+        said.append(
+            f"These cells were scaled alike in all directions, with {curve['held']} as relaxed by the surrogate, in DFT "
+            "too. What is compared is a curve of the same cells; it is stiffer than the crystal, whose "
+            f"{curve['held']} would give way. The bulk modulus of the potential stands among its elastic constants, "
+            "without a DFT value to compare with."
+        )
+    return said
 
 
 def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dict[str, Any] | None) -> dict[str, Any]:
@@ -95,7 +129,7 @@ def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dic
         checks = checks | dimer_checks(dimers)
         failures = failures + dimer_failures(dimers)
     warnings = [] if dimers is None else dimer_warnings(dimers)
-    return {"passed": not failures, "checks": checks, "failures": failures, "warnings": warnings}
+    return {"passed": not failures, "checks": checks, "failures": failures, "warnings": warnings, "scope": []}
 
 
 def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -106,7 +140,7 @@ def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any
         dimers: `validation/dimer.json`.
 
     Returns:
-        ``passed``, ``checks`` and ``failures`` in words, as in the verdict of `validate`.
+        ``passed``, ``checks``, ``failures`` and ``scope``, as in the verdict of `validate`; ``scope`` is empty.
     """
     checks = _test_checks(evaluation["test"], limits)
     failures = [_sentence(one) for one in checks.values() if not one["passed"]]
@@ -131,6 +165,7 @@ def _equations_of_state(cells: list[Atoms], calculator: Calculator, failures: li
         "volume_angstrom3_per_atom": volumes,
         "dft_ev_per_atom": labels,
         "potential_ev_per_atom": predicted,
+        "held": held_fixed(cells[len(cells) // 2]) if cells else "",
     }
     if len(cells) < FEWEST:
         failures.append(f"only {len(cells)} DFT energies of the equation of state: at least {FEWEST} are needed")

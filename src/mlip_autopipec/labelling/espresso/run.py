@@ -56,6 +56,7 @@ class Ending(NamedTuple):
     verdict: Verdict
     result: PwResult | None
     folder: str | None
+    smeared: bool = False
 
 
 class EspressoLabeller:
@@ -170,7 +171,7 @@ class EspressoLabeller:
                 maxstep = self.settings.electron_maxstep
                 following = next_rung(result, verdict, tried, electrons=electrons, maxstep=maxstep)
             if following is None or self._left(attempts) <= 0:
-                return Ending(verdict, result, folder.name)
+                return Ending(verdict, result, folder.name, smeared)
             rung = following
 
     def _run(self, text: str, folder: Path, max_seconds: int) -> tuple[PwResult, Ended]:
@@ -201,7 +202,7 @@ class EspressoLabeller:
     def _label(
         self, atoms: Atoms, ending: Ending, attempts: list[Attempt], spin_states_tried: list[dict[str, Any]]
     ) -> Label:
-        verdict, result, folder = ending
+        verdict, result, folder, _ = ending
         numbers: dict[str, Any] = {}
         if verdict.usable and result is not None and result.text.forces is not None and result.text.stress is not None:
             numbers = {
@@ -214,6 +215,12 @@ class EspressoLabeller:
             f"the isolated atom with a moment of {one['moment']} got no energy: {one['reason']}"
             for one in spin_states_tried
             if one["energy_ev"] is None
+        ]
+        failed += [
+            f"the isolated atom was kept with smeared occupations (moment {one['moment']}): with whole ones it did not "
+            "converge, and it may not be the ground state"
+            for one in spin_states_tried
+            if one["kept"] and one["occupations"] == "smearing"
         ]
         isolated = is_isolated_atom(atoms)
         return Label(
@@ -260,6 +267,7 @@ def _told(endings: dict[int, Ending]) -> list[dict[str, Any]]:
     return [
         {
             "moment": moment,
+            "occupations": "smearing" if one.smeared else "fixed",
             "energy_ev": _energy(one) if math.isfinite(_energy(one)) else None,
             "kept": one is kept and one.verdict.usable,
             "outcome": one.verdict.rejected_by or one.verdict.outcome,
