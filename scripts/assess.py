@@ -13,5 +13,7 @@ with job(snakemake.log[0]):
         labels_requested=read_json(i.dataset)["requested"],
         generations_max=p.generations_max,
         label_budget=p.label_budget,
+        force_error_mev_per_angstrom=read_json(i.potential)["train"]["force_rmse_mev_per_angstrom"] or 0.0,
+        force_error_max_mev_per_angstrom=p.force_rmse_max_mev_per_angstrom,
     )
     write_record(snakemake.output[0], decision, [i.dataset, i.potential, *i.records])

@@ -82,6 +82,7 @@ SUMMARY = {
     "failures": ["a", "b"],
     "labels": {"requested": 52, "accepted": 51, "quarantined": 1}, "converged": True, "reason": "all calm",
     "test": {"frames": 20, "energy_rmse_mev_per_atom": 2.345, "force_rmse_mev_per_angstrom": 61.2},
+    "validation": {"bond_scale": None}, "cautions": [],
 }  # fmt: skip
 
 
@@ -92,6 +93,16 @@ def test_the_end_is_five_lines_that_say_what_came_out(tmp_path):
     assert "51 of 52 accepted, 1 quarantined, 2 generations" in lines[2]
     assert "2.35 meV/atom, 61 meV/A on 20 frames" in lines[3]
     assert "not passed: a; b; converged: all calm" in lines[4]
+
+
+def test_the_end_says_what_a_passed_verdict_does_not_cover(tmp_path):
+    passed = SUMMARY | {"passed": True, "failures": [], "cautions": ["no dispersion", "no +U"]}
+    (tmp_path / "summary.json").write_text(json.dumps(passed))
+    lines = console.end_text(tmp_path / "summary.json").strip().splitlines()
+    assert lines[4].startswith("Verdict:     passed; ")
+    assert "limits of the labels that no check sees: 2" in lines[5]
+    (tmp_path / "summary.json").write_text(json.dumps(passed | {"validation": {"bond_scale": {"passed": True}}}))
+    assert "nothing between molecules was checked" in console.end_text(tmp_path / "summary.json")
 
 
 def test_the_end_of_an_unfinished_run_or_one_without_test_labels_is_no_crash(tmp_path):

@@ -143,7 +143,10 @@ def _of_data(config: DataConfig, folder: str, inferred: str) -> str:
 
 
 def end_text(summary_path: str | os.PathLike[str]) -> str:
-    """The five last lines: potential, report, labels used, test errors, verdict; '' while there is no summary."""
+    """The last lines: potential, report, labels used, test errors, verdict, limits of the labels where some are known.
+
+    '' while there is no summary.
+    """
     path = Path(summary_path)
     if not path.is_file():
         return ""
@@ -155,7 +158,12 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
     if test["frames"]:
         energy, force = test["energy_rmse_mev_per_atom"], test["force_rmse_mev_per_angstrom"]
         errors = f"{energy:.2f} meV/atom, {force:.0f} meV/A on {test['frames']} frames that {seen}"
-    verdict = "passed" if summary["passed"] else "not passed: " + "; ".join(summary["failures"])
+    alone = (
+        " (of a molecule alone: nothing between molecules was checked)" if summary["validation"]["bond_scale"] else ""
+    )
+    verdict = f"passed{alone}" if summary["passed"] else "not passed: " + "; ".join(summary["failures"])
+    limits = len(summary["cautions"])
+    beyond = f"\nBeyond it:   limits of the labels that no check sees: {limits}, named in the report" if limits else ""
     looped = summary["converged"] is not None
     cost = (
         f", {summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT" if looped else ""
@@ -170,5 +178,5 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
         f"Report:      {path.parent / 'report.html'}\n"
         f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}{cost}\n"
         f"Test errors: {errors}\n"
-        f"Verdict:     {verdict}; {end}"
+        f"Verdict:     {verdict}; {end}{beyond}"
     )

@@ -13,7 +13,8 @@ from pydantic_core import PydanticUndefined
 
 from mlip_autopipec.artifacts import atomic_path
 from mlip_autopipec.config.expand import RULES
-from mlip_autopipec.config.full import Config, Section
+from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.kinds import Section
 from mlip_autopipec.config.minimal import NEEDED_KEYS, UserConfig
 from mlip_autopipec.report.summary import Summary
 

@@ -11,7 +11,8 @@ from ase.io import write
 from mlip_autopipec.config import expand
 from mlip_autopipec.config.dump import as_yaml, inferred_summary
 from mlip_autopipec.config.expand import infer
-from mlip_autopipec.config.full import Config, Section
+from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.kinds import Section
 from mlip_autopipec.config.rules import RULES
 from mlip_autopipec.errors import ConfigError
 
@@ -60,14 +61,15 @@ def test_the_dump_reproduces_the_configuration_and_says_what_chose_each_value(co
 
 
 def test_every_value_without_a_default_has_a_rule_and_every_rule_a_value():
-    needed = set()
+    needed, defaults = set(), set()
     for name, field in Config.model_fields.items():
         kind, key = field.annotation, field.alias or name
         if isinstance(kind, type) and issubclass(kind, Section):
             needed |= {f"{key}.{n}" for n, f in kind.model_fields.items() if f.is_required()}
+            defaults |= {f"{key}.{n}" for n, f in kind.model_fields.items() if not f.is_required()}
         elif field.is_required():
             needed.add(key)
-    assert needed == set(RULES)
+    assert needed <= set(RULES) <= needed | defaults  # a rule goes before a default, which own data keep
 
 
 def test_every_rule_has_a_source_and_a_sentence():
@@ -123,7 +125,7 @@ def test_single_entries_of_a_dict_may_be_written():
     config, choices = whole("Si", structures={"counts": {"melt": 0, "rattles": 3}})
     plain = whole("Si")[0].structures.counts
     assert config.structures.counts == plain | {"melt": 0, "rattles": 3}
-    assert "written: melt, rattles" in choices["structures.counts"].why
+    assert "written: rattles, melt" in choices["structures.counts"].why
 
 
 def test_files_stand_for_the_section_structures_and_can_be_used_alone(tmp_path):
@@ -180,7 +182,7 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
         ({"composition": "fept"}, "composition", "FePt"),
         ({"composition": "Xx"}, "composition", "Xx"),
         ({"composition": False}, "composition", "Quote it"),
-        ({"composition": "C2H6O"}, "molecule", "ethanol"),
+        ({"composition": "C2H6O"}, "composition", "ethanol"),
         ({"composition": "CH4", "molecule": "ethanol"}, "molecule", "composition is CH4"),
         ({"composition": "Si", "sed": 1}, "sed", "Did you mean 'seed'?"),
         ({"composition": "Si", "class": "ionc"}, "class.0", "ionic"),
@@ -197,9 +199,9 @@ def test_numbers_that_yaml_reads_as_text_are_numbers():
             "simulation.temperatures_k",
             "the same to 1 K",
         ),
-        ({"composition": "Si", "exploration": 5}, "exploration", "dictionary"),
+        ({"composition": "Si", "exploration": 5}, "exploration", "not a section of keys"),
         ({"composition": "Si", "exploration": {"surrogate": "sevenet-0"}}, "exploration.surrogate", "sevennet-0"),
-        ({"composition": "Si", "run": "../evil"}, "run", "pattern"),
+        ({"composition": "Si", "run": "../evil"}, "run", "name of a folder"),
         ({"composition": "Si", "active_learning": {"gamma_stop": 1.5}}, "active_learning", "gamma_stop"),
         (
             {"composition": "Si", "labelling": {"pseudopotentials": {"Si": "nope.UPF"}}},
@@ -235,7 +237,14 @@ def test_expanding_loads_nothing_heavy():
         ({"composition": "Al0.9Mg0.1"}, "al0.9mg0.1"),
         ({"composition": "Ca(OH)2"}, "ca_oh_2"),
         ({"molecule": "acetic acid"}, "acetic_acid"),
-        ({"molecule": "CCO"}, "cco"),
+        ({"molecule": "CCO"}, "ethanol"),
+        ({"molecule": "c1ccccc1C1CCCCC1"}, "c1ccccc1C1CCCCC1"),
+        ({"composition": "SiO₂"}, "sio2"),
+        ({"composition": "CO", "molecule": "CO"}, "carbon_monoxide"),
+        ({"composition": "Co"}, "co"),
+        ({"composition": "No"}, "no"),
+        ({"composition": "NO"}, "NO"),
+        ({"composition": "FePt"}, "fept"),
     ],
 )
 def test_the_run_has_a_name_that_is_safe_in_paths(written, run):

@@ -11,9 +11,9 @@ from mlip_autopipec import frames
 from mlip_autopipec.config import cautions, expand, missing_pseudopotentials
 from mlip_autopipec.config.bonds import shortest_bonds_angstrom, usual_bond_angstrom
 from mlip_autopipec.config.elements import SYMBOLS, has_pseudopotential
-from mlip_autopipec.config.full import GENERATORS, VACUUM_ANGSTROM
+from mlip_autopipec.config.kinds import GENERATORS, VACUUM_ANGSTROM
 from mlip_autopipec.config.rules_amounts import SHARES
-from mlip_autopipec.config.rules_structures import ELEMENTS, TETRAHEDRAL, TYPES
+from mlip_autopipec.config.structure_types import ELEMENTS, HOLES, SPECIAL, TETRAHEDRAL, TYPES
 from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.structures import registry
 from mlip_autopipec.structures.prototype_table import TABLE
@@ -106,7 +106,9 @@ def test_the_rules_name_what_there_is():
     assert set(GENERATORS) == set(registry.GENERATORS)
     assert frames.VACUUM_ANGSTROM == VACUUM_ANGSTROM
     assert {name for shares in SHARES.values() for name in shares} <= set(GENERATORS)
-    named = {name for names in [*ELEMENTS.values(), *TYPES.values(), TETRAHEDRAL] for name in names}
+    special = [one.names for one in SPECIAL]
+    lists = [*ELEMENTS.values(), *TYPES.values(), *HOLES.values(), *special, TETRAHEDRAL]
+    named = {name for names in lists for name in names}
     assert named <= {prototype.name for prototype in TABLE}
 
 

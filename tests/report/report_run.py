@@ -33,9 +33,15 @@ WRITTEN = {
 
 
 SPIN = [
-    {"moment": 1, "energy_ev": 3.5, "kept": True, "outcome": "ok", "reason": "converged"},
-    {"moment": 3, "energy_ev": None, "kept": False, "outcome": "scf_not_converged", "reason": "the SCF ran away"},
-]
+    {
+        "moment": 1, "occupations": "smearing", "energy_ev": 3.5, "kept": True, "outcome": "ok",
+        "reason": "converged",
+    },
+    {
+        "moment": 3, "occupations": "fixed", "energy_ev": None, "kept": False, "outcome": "scf_not_converged",
+        "reason": "the SCF ran away",
+    },
+]  # fmt: skip
 
 
 class Model(EMT):

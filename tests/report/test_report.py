@@ -14,12 +14,15 @@ from ase.eos import EquationOfState
 from report_run import WRITTEN, Crippled, make_run
 
 from mlip_autopipec.artifacts import read_json, write_json
-from mlip_autopipec.config import expand
+from mlip_autopipec.config import cautions, expand
 from mlip_autopipec.console import end_text
 from mlip_autopipec.errors import InputFileError
 from mlip_autopipec.report import Summary, write_report
 from mlip_autopipec.report.figures import birch_murnaghan
-from mlip_autopipec.report.words import number, units
+from mlip_autopipec.report.page import render
+from mlip_autopipec.report.records import read_records
+from mlip_autopipec.report.summary import build_summary, smeared_atoms
+from mlip_autopipec.report.words import headline, number, units
 from mlip_autopipec.validation.eos import fit_eos
 
 HOSTILE = '<script>alert("x")</script> & <b>bold</b>'
@@ -111,7 +114,84 @@ def test_page_tells_the_material_its_parents_and_its_structures(full):
     assert "Vacancies, interstitials, liquids, glasses and clusters: none was made." in page.text
     assert "Surfaces: made as places to start from, but none was chosen for a label" in page.text
     assert "Labels were made without spin." in page.text
-    assert "Cu 3 – no the SCF ran away" in page.text  # a spin state of the isolated atom
+    assert "Cu 1 smeared 0.00 yes converged" in page.text  # a spin state of the isolated atom
+    assert "Cu 3 whole – no the SCF ran away" in page.text
+
+
+def test_an_isolated_atom_with_smeared_occupations_is_warned_of(full):
+    _, page, summary = full
+    (warning,) = [one for one in summary["warnings"] if "isolated Cu atom" in one]
+    assert "(moment 1) is of smeared occupations" in warning
+    assert warning in page.text
+    held = {"isolated_atoms_spin": {"Cu": [{"moment": 1, "occupations": "fixed", "kept": True}]}}
+    assert smeared_atoms(held) == []
+    assert smeared_atoms({"isolated_atoms_spin": {"Cu": [{"moment": 1, "kept": True}]}}) == [], "a record that is older"
+
+
+def test_limits_of_the_labels_stand_in_summary_and_report(tmp_path):
+    files = make_run(tmp_path, Crippled(generations=1))
+    nickel = WRITTEN | {
+        "composition": "NiO",
+        "labelling": {"pseudopotentials": {"Ni": "Ni.UPF", "O": "O.UPF"}, "ecutwfc_ry": 40, "ecutrho_ry": 320},
+    }
+    config, choices = expand(nickel)
+    assert config.labelling.nspin == 2
+    assert "pseudopotentials are missing" in cautions(config)[0], "true of this test; it has no labels of its own"
+    records = read_records(files)
+    said = build_summary(config, records)
+    assert any("without +U" in one for one in said.cautions)
+    assert any("antiferromagnet" in one for one in said.cautions)
+    assert not any("pseudopotentials are missing" in one for one in said.cautions)
+    page = Page(render(config, choices, records, said))
+    _, _, care = page.text.partition("Take care with")
+    care, _, _ = care.partition("Warnings")
+    for one in said.cautions:
+        assert one[1:] in care
+    assert f"No check sees the limits of the labels themselves: {len(said.cautions)} of them stand" in page.text
+
+
+def test_the_scope_of_the_checks_is_told_beside_them(full):
+    _, page, summary = full
+    (interpolation,) = summary["scope"]
+    assert "interpolation" in interpolation
+    assert interpolation in page.text
+    assert "bulk modulus, GPa passed" in page.text
+    assert "stiffness" not in page.text.partition("Values left at their defaults")[0].partition("Checks What")[2]
+
+
+def test_a_crystal_with_free_coordinates_has_no_bulk_modulus_in_the_report(tmp_path):
+    files = make_run(tmp_path, Crippled(generations=1))
+    held = "shape and inner coordinates"
+    write_json(files["eos"], read_json(files["eos"]) | {"held": held})
+    _, page, _ = written(tmp_path, files=files)
+    assert f"At the minimum of the curve, with {held} as relaxed by the surrogate" in page.text
+    assert "stiffness against uniform scaling, GPa" in page.text
+
+
+def test_the_page_of_a_molecule_has_its_own_words_and_no_elastic_constants(tmp_path):
+    files = make_run(tmp_path, Crippled(generations=1))
+    scale, energy = [0.94, 0.97, 1.0, 1.03, 1.06], [0.2, 0.05, 0.0, 0.04, 0.15]
+    side = {"scale": 1.004, "energy_ev": 0.0, "stiffness_ev": 91.0, "residual_mev": 0.01}
+    write_json(
+        files["eos"],
+        {"kind": "molecule", "atoms": 3, "scale": scale, "dft_ev_per_atom": energy, "potential_ev_per_atom": energy,
+         "dft": side, "potential": side},
+    )  # fmt: skip
+    write_json(files["elastic"], {})
+    _, page, _ = written(tmp_path, files=files)
+    assert "The molecule: breathing" in page.text
+    assert "One molecule at 5 scales of all its distances" in page.text
+    assert "There are no elastic constants of a molecule" in page.text
+    assert page.open == []
+
+
+def test_the_headline_of_a_molecule_claims_nothing_between_molecules(full):
+    summary = full[2]
+    scale = summary["validation"]["lattice_constant"] | {"what": "equilibrium scale"}
+    molecule = summary["validation"] | {"lattice_constant": None, "bulk_modulus": None, "bond_scale": scale}
+    said = headline(Summary.model_validate(summary | {"validation": molecule}))
+    assert said.startswith("This potential passed its checks, none of which is of a property between molecules")
+    assert "every check" not in said
 
 
 def test_page_needs_nothing_from_outside(full):

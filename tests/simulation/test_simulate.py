@@ -102,3 +102,14 @@ def test_the_decision_and_its_reason(records, generation, labels, finished, conv
     assert says in decision["reason"]
     assert decision["uncertain_frames"] == sum(r["uncertain_frames"] for r in records)
     assert np.isfinite(decision["gamma_max"])
+
+
+@pytest.mark.parametrize(("error", "converged"), [(140.0, True), (290.0, True), (1013.0, False)])
+def test_a_basis_that_does_not_fit_its_own_data_is_not_converged_however_quiet_gamma_is(error, converged):
+    decision = assess(
+        [record(), record()], generation=0, labels_requested=30, generations_max=3, label_budget=60,
+        force_error_mev_per_angstrom=error, force_error_max_mev_per_angstrom=150.0,
+    )  # fmt: skip
+    assert decision["finished"]
+    assert decision["converged"] is converged
+    assert ("its own training data" in decision["reason"]) is not converged

@@ -125,6 +125,17 @@ def test_ionic_slabs_have_no_dipole():
         assert sign @ slab.positions[:, 2] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("composition", "classes", "indices"),
+    [("GaAs", ("covalent",), {"1 1 0"}), ("CuAu", ("alloy",), {"1 0 0", "1 1 0", "1 1 1"})],
+)
+def test_covalent_compounds_have_no_polar_slabs_and_alloys_are_not_asked(composition, classes, indices):
+    """Of zinc blende only (110) has no dipole (Tasker 1979); B2 alloys have no charges."""
+    parents, task = setup(composition, ["B3" if "covalent" in classes else "B2"], classes, number=3)
+    frames = generate("surfaces", parents, task)[0]
+    assert {f.info["origin"].split("(")[1].split(")")[0] for f in frames} == indices
+
+
 def test_generator_that_raises_says_so(monkeypatch):
     def broken(task, parents, number):
         raise RuntimeError("no void")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,29 @@ def test_molecules_are_not_melted() -> None:
     assert quench(task_of(), [], 4) == []
 
 
-def test_light_atoms_take_short_steps() -> None:
-    assert timestep_fs(Atoms("OH2")) == pytest.approx(0.5)
-    assert timestep_fs(Atoms("C")) == pytest.approx(1.73, abs=0.01)
-    assert timestep_fs(Atoms("Cu")) == 2.0
+@pytest.mark.parametrize(("formula", "step"), [("OH2", 0.5), ("C", 1.0), ("NaF", 1.0), ("Cu", 2.0), ("NaCl", 2.0)])
+def test_light_atoms_take_short_steps_and_hot_ones_half_of_that(formula: str, step: float) -> None:
+    assert timestep_fs(Atoms(formula), 2000.0) == step
+    assert timestep_fs(Atoms(formula), 2500.0) == step / 2
+
+
+@pytest.mark.parametrize(
+    ("main", "densities"),
+    [("ionic", {0.7, 0.85, 1.0}), ("covalent", {0.92, 1.0, 1.08}), ("metal", {0.92, 1.0})],
+)
+def test_salts_are_melted_thin_and_semiconductors_dense_too(main: str, densities: set[float]) -> None:
+    task = replace(task_of(melt_steps=60), classes=(main,))
+    frames = melt(task, [parent(COPPER)], 12)
+    assert {round(COPPER.cell.volume / (frame.cell.volume / len(frame)), 2) for frame in frames} == densities
+    assert {float(frame.info["origin"].split("density=")[1].split()[0]) for frame in frames} == densities
+
+
+def test_the_pressure_is_told_and_falls_with_density() -> None:
+    frames = melt(task_of(melt_steps=200), [parent(COPPER)], 8)
+    told = {f.info["origin"].split("density=")[1].split()[0]: f.info["origin"].split("pressure=")[1] for f in frames}
+    pressures = {density: float(words.split()[0]) for density, words in told.items()}
+    assert pressures["1.0"] > pressures["0.92"] + 3  # 8 % of volume, and a bulk modulus near 100 GPa
+    assert all(words.endswith(" GPa") for words in told.values())
 
 
 class Falling(Calculator):

@@ -1,5 +1,7 @@
 """Parents: the lowest are kept, each for a reason that is told; one failing source does not take the others along."""
 
+from math import log
+
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
@@ -16,6 +18,8 @@ def parent(symbols_of, energy, *, source="prototypes", prototype="A1", a=3.6, ki
     atoms = bulk("Cu", a=a, cubic=True)
     atoms.symbols = symbols_of
     extra = {"prototype": prototype, "source": source, "surrogate_ev_per_atom": energy}
+    if source == "sqs":
+        extra["mixing_kb"] = log(2)
     frame = new_frame(atoms, origin=prototype, config_type=kind, **extra)
     row = {"uid": frame.info["uid"], "prototype": prototype, "source": source, "kept": True, "why": ""}
     return [frame], {"source": source, "failed": "", "tried": [row]}
@@ -125,3 +129,13 @@ def test_same_seed_same_parents():
         return [f.info["uid"] for f in relax_source("sqs", task)[0]]
 
     assert uids(1) == uids(1)
+
+
+def test_the_small_cells_decide_where_the_large_quasirandom_cell_goes():
+    task = make_task("CuAu", sqs_lattices=["bcc", "hcp", "fcc"], sqs_atoms=[8, 12])
+    frames, record = relax_source("sqs", task)
+    small = [frame for frame in frames if len(frame) == 8]
+    best = min(small, key=lambda frame: frame.info["surrogate_ev_per_atom"]).info["prototype"]
+    assert len(small) == 3
+    assert [f.info["prototype"] for f in frames if len(f) == 12] == [best.replace("-8", "-12")]
+    assert record["proposed"] == len(record["tried"]) == 4

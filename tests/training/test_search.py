@@ -1,5 +1,7 @@
 """The search takes what predicts held-out trajectories best, gives each role its basis, and says why."""
 
+import json
+
 import numpy as np
 import pytest
 from argon import argon_frames
@@ -115,3 +117,14 @@ def test_a_ladder_must_rise_and_single_values_are_lists():
     with pytest.raises(ValidationError, match="cutoff_factors"):
         Training(**LENGTHS, cutoff_factors=[0.4])
     assert Training(**LENGTHS, energy_weights=20.0).energy_weights == [20.0]
+
+
+def test_too_few_labels_suggest_a_basis_that_they_can_carry():
+    wanted = Training(**LENGTHS, degrees=[[6, 4]])
+    with pytest.raises(DataError, match="too few for the smallest basis") as error:
+        allowed_bases({"Ar": 9}, wanted)
+    written = str(error.value).rpartition("training.degrees: ")[2]
+    assert written != "[[6, 4]]"
+    allowed_bases({"Ar": 9}, Training(**LENGTHS, degrees=json.loads(written)))
+    with pytest.raises(DataError, match=r"Label more frames$"):
+        allowed_bases({"Ar": 1}, wanted)

@@ -6,6 +6,7 @@ from argon import argon_calculator
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.morse import MorsePotential
+from ase.spacegroup import crystal
 
 from mlip_autopipec.config.full import Structures, Validation
 from mlip_autopipec.errors import DataError
@@ -15,7 +16,7 @@ from mlip_autopipec.structures.reference import isolated_atoms, reference_series
 from mlip_autopipec.validation import validate
 from mlip_autopipec.validation.breathing import fit_breathing
 from mlip_autopipec.validation.elastic import elastic
-from mlip_autopipec.validation.eos import conventional_a, fit_eos
+from mlip_autopipec.validation.eos import conventional_a, fit_eos, held_fixed
 
 SETTINGS = Structures(
     sources=["prototypes"], prototypes=["A1"], sqs_lattices=[], sqs_atoms=[], random_crystals=0, random_atoms_max=8,
@@ -26,8 +27,8 @@ LIMITS = Validation(lattice_constant_relative_max=0.003, bulk_modulus_relative_m
 GOOD = {"test": {"frames": 20, "energy_rmse_mev_per_atom": 1.0, "force_rmse_mev_per_angstrom": 20.0}}
 
 
-def labelled_cells(scale=1.0, points=9):
-    parent = new_frame(bulk("Ar", "fcc", a=5.3), origin="t", config_type="crystal")
+def labelled_cells(scale=1.0, points=9, parent=None):
+    parent = new_frame(parent or bulk("Ar", "fcc", a=5.3), origin="t", config_type="crystal")
     cells = reference_series(parent, SETTINGS, points, 0.08)
     for cell in cells:
         copy = cell.copy()
@@ -64,6 +65,47 @@ def test_the_same_surface_passes_and_the_numbers_are_its_own():
     atoms = bulk("Ar", "fcc", a=checks["lattice_constant"]["value"], cubic=True)
     atoms.calc = argon_calculator()
     assert abs(atoms.get_stress()[:3].mean()) * EV_PER_ANGSTROM3_IN_GPA < 0.01
+
+
+QUARTZ = crystal(
+    ["Si", "O"], [(0.4697, 0, 0), (0.4135, 0.2669, 0.1191)], spacegroup=152, cellpar=[4.916, 4.916, 5.405, 90, 90, 120]
+)
+PYRITE = crystal(["Fe", "S"], [(0, 0, 0), (0.385, 0.385, 0.385)], spacegroup=205, cellpar=[5.42] * 3 + [90] * 3)
+
+
+@pytest.mark.parametrize(
+    ("cell", "held"),
+    [
+        (bulk("Cu"), ""),
+        (bulk("MgO", "rocksalt", a=4.2) * (3, 3, 2), ""),
+        (bulk("MgO", "rocksalt", a=4.2, cubic=True) * (2, 1, 1), ""),
+        (bulk("Mg"), "shape"),
+        (PYRITE, "inner coordinates"),
+        (PYRITE * (2, 1, 1), "inner coordinates"),
+        (QUARTZ, "shape and inner coordinates"),
+    ],
+)
+def test_what_scaling_holds_fixed_is_told_by_the_symmetry_of_the_crystal(cell, held):
+    assert held_fixed(cell) == held
+    turned = cell.copy()
+    turned.rotate(31, (1, 2, 3), rotate_cell=True)
+    turned.positions += 2e-4 * np.random.default_rng(0).normal(size=turned.positions.shape)
+    assert held_fixed(turned) == held
+
+
+def test_only_a_cubic_crystal_without_free_coordinates_has_a_bulk_modulus():
+    _, _, verdict = validate(labelled_cells(), argon_calculator(), GOOD, LIMITS)
+    assert verdict["checks"]["bulk_modulus"]["what"] == "bulk modulus, GPa"
+    (interpolation,) = verdict["scope"]
+    assert "interpolation" in interpolation
+    hexagonal = labelled_cells(parent=bulk("Ar", "hcp", a=3.75, c=6.1))
+    eos, _, verdict = validate(hexagonal, argon_calculator(), GOOD, LIMITS)
+    assert eos["held"] == "shape"
+    assert verdict["checks"]["bulk_modulus"]["what"] == (
+        "stiffness against uniform scaling with shape as relaxed by the surrogate, GPa"
+    )
+    assert verdict["checks"]["lattice_constant"]["what"].startswith("lattice constant a with shape as relaxed")
+    assert "scaled alike in all directions" in verdict["scope"][1]
 
 
 def test_the_lattice_constant_does_not_depend_on_the_number_of_volumes():
@@ -137,9 +179,12 @@ def test_a_breathing_molecule_gives_its_bond_and_its_stiffness():
     assert curve["potential"]["shortest_bond_angstrom"] == pytest.approx(1.1, abs=3e-4)
     # Morse: d2E/dr2 = 2 epsilon (rho0/r0)^2 at the minimum, and s = r / 1.1
     stiffness = verdict["checks"]["breathing_stiffness"]
+    assert stiffness["relative_error_max"] == LIMITS.bulk_modulus_relative_max
+    assert "nothing between molecules" in verdict["scope"][0]
     assert stiffness["value"] == pytest.approx(2 * 2.0 * 6.0**2, rel=0.02)
     assert stiffness["reference"] == pytest.approx(2 * 2.0 * 6.0**2 * (1.1 / 1.12) ** 2, rel=0.02)
-    assert len(verdict["failures"]) == 1
+    assert stiffness["relative_error"] == pytest.approx(0.051, abs=0.003)
+    assert len(verdict["failures"]) == 2, "the stiffness is held to the limit itself, not to twice that"
 
 
 def test_a_molecule_with_too_few_labels_or_without_a_minimum_is_a_failure_in_words():

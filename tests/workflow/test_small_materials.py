@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import yaml
-from running import needs_pw, snakemake
+from running import PROJECT, needs_pw, snakemake
 
 from mlip_autopipec.frames import has_vacuum, read_frames
 from mlip_autopipec.report import Summary
@@ -20,19 +20,16 @@ LOOP = {
     "simulation": {"temperatures_k": [300], "walkers_per_temperature": 1, "steps": 20},
     "validation": {"eos_points": 5},
 }
-MAGNESIA = {
-    "composition": "MgO",
+EXAMPLE = yaml.safe_load((PROJECT / "config" / "examples" / "mgo.yaml").read_text())
+MAGNESIA = EXAMPLE | {  # the shipped example with fewer and coarser of everything
     "run": "magnesia",
-    "structures": {
-        "sources": ["prototypes"], "prototypes": ["B1"], "atoms_max": 8,
-        "counts": {
-            "volumes": 3, "strains": 3, "rattles": 3, "bonds": 0, "vacancies": 1, "interstitials": 0, "antisites": 0,
-            "surfaces": 0, "melt": 0, "quench": 0,
-        },
+    "structures": EXAMPLE["structures"] | {
+        "sources": ["prototypes"], "prototypes": ["B1"],
+        "counts": EXAMPLE["structures"]["counts"]
+        | {"volumes": 3, "strains": 3, "rattles": 3, "vacancies": 1, "melt": 0},
     },
-    "labelling": {
-        "pseudopotentials": {"Mg": "Mg.pz-n-vbc.UPF", "O": "O.pz-rrkjus.UPF"}, "ecutwfc_ry": 16, "ecutrho_ry": 96,
-        "kspacing_per_angstrom": 0.8, "atom_box_angstrom": 6,
+    "labelling": EXAMPLE["labelling"] | {
+        "ecutwfc_ry": 16, "ecutrho_ry": 96, "kmesh": [1, 1, 1], "atom_box_angstrom": 6,
     },
 }  # fmt: skip
 HYDROGEN = {

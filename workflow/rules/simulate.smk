@@ -49,6 +49,7 @@ checkpoint assess:
     params:
         generations_max=LIMITS.generations_max,
         label_budget=LIMITS.label_budget,
+        force_rmse_max_mev_per_angstrom=CONFIG.validation.force_rmse_max_mev_per_angstrom,
     message:
         "Generation {wildcards.gen}: assessing"
     script:

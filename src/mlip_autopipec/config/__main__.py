@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from signal import SIG_DFL, SIGPIPE, signal
 from typing import Any
 
 from mlip_autopipec.config import expand, inferred_summary
-from mlip_autopipec.config.classify import classify
+from mlip_autopipec.config.choice import Choice
+from mlip_autopipec.config.classify import classes, classify
+from mlip_autopipec.config.dump import wrapped
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.errors import MlipError
 
@@ -30,14 +33,22 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if isinstance(config, Config):
-        weights = classify(config.amounts)
-        chosen = "" if choices["class"].by != "user" else f" (written: {', '.join(config.material_class)})"
-        print(f"{config.composition}: " + ", ".join(f"{w.material_class} {w.weight:.2f}" for w in weights) + chosen)
-        for reason in weights[0].reasons:
-            print(f"  because {reason}")
+        print(_of_the_class(config, choices))
     print(inferred_summary(config, choices))
     return 0
 
 
+def _of_the_class(config: Config, choices: dict[str, Choice]) -> str:
+    """What the composition says about the class, with the reasons, and the class taken where it is another."""
+    weights = classify(config.amounts)
+    lines = [f"{config.composition}: " + ", ".join(f"{w.material_class} {w.weight:.2f}" for w in weights)]
+    lines += [wrapped(f"because {reason}") for reason in weights[0].reasons]
+    if config.material_class != classes(weights):
+        why = "written" if choices["class"].by == "user" else choices["class"].why
+        lines.append(f"  taken for {', '.join(config.material_class)}: {why}")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
+    signal(SIGPIPE, SIG_DFL)  # `| head` ends it quietly
     sys.exit(main())

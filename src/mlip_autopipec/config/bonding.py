@@ -20,6 +20,7 @@ _LENGTHS = (2, 8, 8, 18, 18, 32, 32)
 ALKALI = frozenset({"Li", "Na", "K", "Rb", "Cs", "Fr"})
 ALKALINE_EARTH = frozenset({"Mg", "Ca", "Sr", "Ba", "Ra"})
 SALINE = ALKALI | ALKALINE_EARTH  # beryllium bonds covalently (Greenwood and Earnshaw, ch. 5)
+DIAMOND_FORMERS = frozenset({"C", "Si", "Ge", "Sn"})  # these mix on the sites of diamond
 SOFT_ANIONS = frozenset({"S", "Se", "Te"})
 
 

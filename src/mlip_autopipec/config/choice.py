@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from mlip_autopipec.config.full import Section
+from mlip_autopipec.config.kinds import Section
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import gcd
 
-from mlip_autopipec.config import spelling
+from mlip_autopipec.config import molecules, spelling
 from mlip_autopipec.config.elements import RADIOACTIVE, has_pseudopotential
 from mlip_autopipec.config.formulas import (
     FormulaFault,
@@ -18,10 +19,11 @@ from mlip_autopipec.config.formulas import (
 )
 from mlip_autopipec.errors import ConfigError
 
-__all__ = ["formula", "is_alloy_fraction", "parse_composition", "reduced_integers"]
+__all__ = ["amounts_of", "formula", "is_alloy_fraction", "parse_composition", "reduced_integers"]
 
 _EXAMPLES = "Write a formula like Si, FePt, Ca(OH)2 or Al0.9Mg0.1."
 ATOMS_MAX = 1000.0  # atoms per formula: more than any cell that density functional theory takes here
+_CAGE_ATOMS = 12  # of the smallest cages, B12
 _SUM_TOLERANCE = 1e-3
 
 
@@ -42,6 +44,15 @@ def parse_composition(text: object, *, class_given: bool = False, molecule_given
         terms = read(word)
     except FormulaFault as fault:
         raise ConfigError("composition", text, *_explained(word, fault)) from None
+    for other, first, second in (
+        (spelling.hydrate(word), "the hydrate or ammoniate", "its decimal amount"),
+        (spelling.completed(word), "the amounts that add up to 1", "an amount of 1 where none is written"),
+    ):
+        if other:
+            raise ConfigError(
+                "composition", text, f"this may be '{other}' or '{spelling.explicit(word)}'",
+                f"Which do you mean? The first is {first}, the second takes {second}; write one of them.",
+            )  # fmt: skip
     if not (class_given or molecule_given):
         doubt = spelling.question(word)
         if doubt:
@@ -49,6 +60,8 @@ def parse_composition(text: object, *, class_given: bool = False, molecule_given
             raise ConfigError("composition", text, f"this may be {doubt}", f"Which do you mean? For the first {sure}.")
     amounts = total(terms)
     _check_amounts(text, terms, amounts)
+    if not (class_given or molecule_given):
+        _ask_about_cages(text, amounts)
     unknown = [symbol for symbol in amounts if not has_pseudopotential(symbol)]
     if unknown:
         nature = "radioactive and " if set(unknown) & RADIOACTIVE else ""
@@ -57,6 +70,33 @@ def parse_composition(text: object, *, class_given: bool = False, molecule_given
             "No labels can be computed; choose another element.",
         )  # fmt: skip
     return amounts
+
+
+def amounts_of(text: str, molecule: str = "") -> dict[str, float]:
+    """Amounts of the material: a multiple of the smallest formula is a molecule or else written for no reason.
+
+    Args:
+        text: the composition of a whole configuration.
+        molecule: the config key; with it the amounts are the molecule's.
+
+    >>> amounts_of("Si2O4"), amounts_of("C6H6")
+    ({'Si': 1.0, 'O': 2.0}, {'C': 6.0, 'H': 6.0})
+    """
+    amounts = parse_composition(text, class_given=True)
+    if molecule or is_alloy_fraction(amounts) or molecules.of_formula(amounts):
+        return amounts
+    times = gcd(*(round(amount) for amount in amounts.values()))
+    return {symbol: amount / times for symbol, amount in amounts.items()}
+
+
+def _ask_about_cages(text: object, amounts: Mapping[str, float]) -> None:
+    """A network element with many atoms may be a cage (C60), which the table of molecules does not have."""
+    (symbol, number), *others = amounts.items()
+    if not others and symbol in ("B", "C", "Si", "Ge") and number >= _CAGE_ATOMS and not molecules.of_formula(amounts):
+        raise ConfigError(
+            "composition", text, f"this may be a molecule of {number:g} atoms, or the solid {symbol}",
+            f"Which do you mean? Write 'molecule:' with a file or a SMILES, or 'composition: {symbol}'.",
+        )  # fmt: skip
 
 
 def _word(text: object) -> str:
@@ -100,7 +140,8 @@ def _check_amounts(text: object, terms: list[tuple[str, float]], amounts: Mappin
             "Write the smallest formula, such as SiO2, or fractions, such as Al0.9Mg0.1.",
         )  # fmt: skip
     whole = sum(amounts.values())
-    if max(amounts.values()) < 1 and abs(whole - 1) > _SUM_TOLERANCE:
+    # A whole number is a formula of several sites: Ga0.5In0.5As0.5P0.5 sums to 2.
+    if max(amounts.values()) < 1 and abs(whole - max(1, round(whole))) > _SUM_TOLERANCE:
         scaled = {symbol: round(amount / whole, 4) for symbol, amount in amounts.items()}
         raise ConfigError(
             "composition", text, f"the fractions sum to {whole:.6g}, not 1",

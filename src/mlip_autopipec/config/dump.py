@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import Any
 
 import yaml
@@ -12,6 +13,8 @@ from mlip_autopipec.config.cautions import cautions
 from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.own_data import DataConfig
+
+DEFECTS = frozenset({"vacancies", "interstitials", "antisites"})
 
 
 def as_yaml(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
@@ -32,7 +35,9 @@ def as_yaml(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
 
 def _line(key: str, value: Any, choice: Choice) -> str:
     text = (
-        yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
+        yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False)
+        .removesuffix("...\n")
+        .strip()
     )
     why = (f": {choice.why}" if choice.why else "") + (f" [{choice.source}]" if choice.source else "")
     return f"{key}: {text}  # {choice.by}{why}"
@@ -45,16 +50,49 @@ def write_dump(path: str | os.PathLike[str], config: Config | DataConfig, choice
 
 
 def inferred_summary(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
-    """What was inferred, for the start of a run: a line per rule that gave more than nothing, then
-    cautions."""
+    """What was inferred, for the start of a run: an entry per rule whose value matters here, then cautions.
+
+    The class is left out: those who show this say it before, with its reasons. Lines have 120 columns at most.
+    """
+    idle = without_effect(config) if isinstance(config, Config) else set()
     chosen = {
         key: choice
         for key, choice in choices.items()
-        if choice.by not in ("user", "default") and choice.value not in ("", [], {}, 0)
+        if choice.by not in ("user", "default") and choice.value not in ("", [], {}, 0) and key not in idle | {"class"}
     }
-    width = max((len(key) for key in chosen), default=0)
-    lines = [f"  {key:<{width}} = {_shown(choice.value)}   ({choice.why})" for key, choice in chosen.items()]
-    return "\n".join(lines + [f"  Mind: {caution}" for caution in _cautions(config)])
+    entries = [f"{key} = {_shown(choice.value)}  ({choice.why})" for key, choice in chosen.items()]
+    return "\n".join(wrapped(entry) for entry in [*entries, *(f"Mind: {caution}" for caution in _cautions(config))])
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """Text in lines of 120 columns at most, those after the first farther in."""
+    return textwrap.fill(
+        text, 120, initial_indent=indent, subsequent_indent=indent + " " * 6, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+
+
+def without_effect(config: Config) -> set[str]:
+    """Keys of `structures` that nothing asks for with these sources and counts."""
+    s = config.structures
+    made = {name for name, number in s.counts.items() if number}
+    molecular = "molecule" in s.sources
+    idle = {
+        "prototypes": "prototypes" not in s.sources,
+        "sqs_lattices": "sqs" not in s.sources,
+        "sqs_atoms": "sqs" not in s.sources,
+        "random_crystals": "random" not in s.sources,
+        "random_atoms_max": "random" not in s.sources,
+        "volume_strain_max": not made & {"volumes", "rattles"},
+        "rattle_amplitudes_angstrom": not made & {"rattles", "bonds", "surfaces", *DEFECTS},
+        "melt_temperature_k": not made & {"melt", "quench"},
+        "melt_steps": not made & {"melt", "quench"},
+        "mode_temperature_k": "normal_modes" not in made,
+        "cluster_sizes": "clusters" not in made,
+        "condensed_molecules": "condensed" not in made,
+        "vacuum_angstrom": not molecular and not made & {"surfaces", "dimers", "clusters"} and not s.files,
+    }
+    return {f"structures.{name}" for name, unused in idle.items() if unused}
 
 
 def _shown(value: Any) -> str:

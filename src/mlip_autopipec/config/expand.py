@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from mlip_autopipec.artifacts import read_json
 from mlip_autopipec.config import (  # noqa: F401 - each of rules_* registers its rules
     own_data,
+    own_structures,
     rules_amounts,
     rules_cells,
     rules_dynamics,
@@ -16,12 +17,14 @@ from mlip_autopipec.config import (  # noqa: F401 - each of rules_* registers it
     rules_structures,
     rules_training,
 )
+from mlip_autopipec.config.checks import check_together
 from mlip_autopipec.config.choice import Choice, collect, nest
 from mlip_autopipec.config.composition import parse_composition
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.minimal import UserConfig, explain
 from mlip_autopipec.config.rules import RULES, Known
 from mlip_autopipec.config.rules_material import check_material
+from mlip_autopipec.config.written import tidied
 from mlip_autopipec.errors import ConfigError
 
 __all__ = ["RULES", "expand", "expand_with_data", "infer"]
@@ -44,8 +47,7 @@ def expand(written: dict[str, Any]) -> tuple[Config | own_data.DataConfig, dict[
     """
     if not isinstance(written, dict):
         raise ConfigError("config", written, "not a mapping of keys", "Write for example 'composition: Si'.")
-    if isinstance(written.get("composition"), bool):
-        raise ConfigError("composition", written["composition"], "YAML reads this word as yes or no", "Quote it: 'NO'.")
+    written = tidied(written)
     starts_from_data = own_data.is_meant(written)
     if written.get("composition") is not None and not starts_from_data:
         parse_composition(
@@ -62,9 +64,11 @@ def expand(written: dict[str, Any]) -> tuple[Config | own_data.DataConfig, dict[
     known = infer(checked)
     nested = nest(known.choices)
     try:
-        return Config.model_validate(nested), known.choices
+        config = Config.model_validate(nested)
     except ValidationError as error:
         raise explain(error, Config, nested) from None
+    check_together(config, known.choices)
+    return config, known.choices
 
 
 def infer(checked: dict[str, Any]) -> Known:
@@ -75,7 +79,11 @@ def infer(checked: dict[str, Any]) -> Known:
     """
     choices: dict[str, Choice] = {}
     collect(Config, "", checked, choices)
+    for key in RULES.keys() & choices.keys():  # a rule goes before a default, which own data keep
+        if choices[key].by == "default":
+            choices[key] = Choice(None, "?")
     known = Known(choices)
+    own_structures.refuse_folders("structures.files", known["structures.files"])
     own_data.files_of(known["structures.files"], "structures.files")
     for key in choices:
         _ = known[key]

@@ -5,99 +5,39 @@ A field without a default is inferred by a rule of `expand.py`; the descriptions
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from mlip_autopipec.config.composition import parse_composition
-from mlip_autopipec.config.elements import SYMBOLS
-from mlip_autopipec.errors import nearest
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-def _apart(values: list[float]) -> list[float]:
-    if len({f"{value:.0f}" for value in values}) < len(values):
-        raise ValueError("two temperatures are the same to 1 K; more walkers per temperature have a key of their own")
-    return values
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-FileName = Annotated[str, Field(min_length=1)]
-Files = Annotated[list[FileName], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-BUILT_IN_TRAINERS = ("linear-ace", "pacemaker")
-TRAINER_GROUP = "mlip_autopipec.trainers"  # entry points of other packages
-
-
-def _known_trainer(name: str) -> str:
-    known = {*BUILT_IN_TRAINERS, *entry_points(group=TRAINER_GROUP).names}
-    if name not in known:
-        raise ValueError(f"known trainers: {', '.join(sorted(known))}.{nearest(name, known)}")
-    return name
-
-
-def _alone(value: Any) -> Any:
-    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-def _known_generator(name: str) -> str:
-    if name not in GENERATORS:
-        raise ValueError(f"{name!r} is no generator; known: {', '.join(GENERATORS)}.{nearest(name, GENERATORS)}")
-    return name
-
-
-def _known_symbol(name: str) -> str:
-    if name not in SYMBOLS:
-        raise ValueError(f"{name!r} is no element.{nearest(name, SYMBOLS)}")
-    return name
-
-
-def only_files(value: Any) -> Any:
-    """Names of files alone stand for the section `structures` with them."""
-    return {"files": value} if isinstance(value, (str, list)) else value
-
-
-def _nested(ladder: list[list[int]]) -> list[list[int]]:
-    for before, after in pairwise(ladder):
-        if before == after or len(after) < len(before) or any(a < b for b, a in zip(before, after, strict=False)):
-            raise ValueError(f"{after} after {before}: write the smallest first, and none of its degrees larger")
-    return ladder
-
-
-AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
-Degrees = Annotated[list[Count], Field(min_length=2, max_length=4)]
-Tried = Annotated[list[Positive], Field(min_length=1), BeforeValidator(_alone)]
-Trainer = Annotated[str, AfterValidator(_known_trainer)]
-Generator = Annotated[str, AfterValidator(_known_generator)]
-Symbol = Annotated[str, AfterValidator(_known_symbol)]
-Source = Literal["prototypes", "sqs", "random", "molecule", "structure"]
-MaterialClass = Literal["metal", "alloy", "ionic", "covalent", "molecular", "noble"]
-Classes = Annotated[
-    list[MaterialClass], Field(min_length=1), BeforeValidator(_listed, json_schema_input_type=str | list[MaterialClass])
-]
-GENERATORS = (
-    "volumes", "strains", "rattles", "bonds", "vacancies", "interstitials", "antisites", "surfaces", "melt", "quench",
-    "normal_modes", "stretches", "dimers", "clusters", "condensed",
-)  # fmt: skip
-VACUUM_ANGSTROM = 6.0  # the gap from which on a frame counts as having vacuum; frames.VACUUM_ANGSTROM
-Temperatures = Annotated[list[Positive], Field(min_length=1), AfterValidator(_apart)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors; text that reads as a number is taken as one (YAML's 1e-9)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from mlip_autopipec.config.composition import amounts_of
+from mlip_autopipec.config.kinds import (
+    AtLeastOne,
+    Classes,
+    Count,
+    Counts,
+    Degrees,
+    FileName,
+    Files,
+    FiniteFloat,
+    Fraction,
+    Generator,
+    Lattices,
+    NotNegative,
+    Positive,
+    Prototypes,
+    RunName,
+    Section,
+    Seed,
+    Sources,
+    Symbol,
+    Temperatures,
+    Trainer,
+    Tried,
+    Words,
+    alone,
+    in_order,
+    nested,
+)
 
 
 class Structures(Section):
@@ -113,22 +53,22 @@ class Structures(Section):
         description="Your files are the only starting structures: nothing is generated, and the first one is the key "
         "'structure' (the parent: reference of the equation of state) unless that is written.",
     )
-    sources: Annotated[list[Source], Field(min_length=1)] = Field(
+    sources: Sources = Field(
         description="Where parents come from: prototypes, sqs (quasirandom cells), random (symmetric crystals), "
         "molecule (the molecule), structure (the file of the key 'structure')."
     )
-    prototypes: list[str] = Field(description="Prototypes tried as parents, by name (A1, L1_0, B1, C4, ...).")
-    sqs_lattices: list[Literal["fcc", "bcc", "hcp", "diamond"]] = Field(
-        description="Lattices of the special quasirandom cells."
+    prototypes: Prototypes = Field(
+        description="Prototypes tried as parents, by name (A1, L1_0, B1, C4, ..., or fcc, rocksalt, perovskite, ...)."
     )
-    sqs_atoms: list[Count] = Field(description="Sizes of the special quasirandom cells, atoms.")
+    sqs_lattices: Lattices = Field(description="Lattices of the special quasirandom cells.")
+    sqs_atoms: Counts = Field(description="Sizes of the special quasirandom cells, atoms.")
     random_crystals: Annotated[int, Field(ge=0)] = Field(description="Random symmetric crystals that are relaxed.")
     random_atoms_max: Count = Field(description="Atoms of a random crystal's primitive cell, at most.")
     energy_window_ev_per_atom: Positive = Field(
         0.1, description="Parents so far above the lowest one are kept, eV/atom (by the surrogate)."
     )
     parents_max: Count = Field(6, description="Parents kept, at most, lowest energies first.")
-    counts: dict[Generator, Annotated[int, Field(ge=0)]] = Field(
+    counts: Annotated[dict[Generator, Annotated[int, Field(ge=0)]], AfterValidator(in_order)] = Field(
         description="How many structures each generator makes; 0 switches it off. Generators that are not named keep "
         "the number of the rule."
     )
@@ -137,7 +77,7 @@ class Structures(Section):
     atoms_max: Count = Field(description="Atoms of a labelled cell, at most (a larger parent is left as it is).")
     volume_strain_max: Fraction = Field(description="Largest relative change of volume, to both sides.")
     shear_strain_max: Fraction = Field(0.06, description="Largest engineering shear and uniaxial strain.")
-    rattle_amplitudes_angstrom: Annotated[list[Positive], Field(min_length=1)] = Field(
+    rattle_amplitudes_angstrom: Tried = Field(
         description="Root-mean-square displacements per atom of rattled cells, A."
     )
     minimum_distance_fraction: Fraction = Field(
@@ -151,7 +91,7 @@ class Structures(Section):
     mode_temperature_k: Positive = Field(
         1000.0, description="Temperature that normal modes of molecules are sampled at, K."
     )
-    cluster_sizes: list[Count] = Field([2, 3, 4], description="Molecules (or atoms) of the clusters.")
+    cluster_sizes: Counts = Field([2, 3, 4], description="Molecules (or atoms) of the clusters.")
     condensed_molecules: Count = Field(description="Molecules in a cell of the condensed phase.")
 
 
@@ -184,7 +124,7 @@ class Sampling(Section):
 
     method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
-    always: list[str] = Field(
+    always: Words = Field(
         ["crystal", "molecule", "volume", "strain"],
         description="Types of frames that are always chosen: ideal crystals at all volumes and strains, which no "
         "walker meets and elastic constants rest on, and the molecule. Taken round-robin, those of the reference "
@@ -235,7 +175,7 @@ class Labelling(Section):
 
     engine: Literal["espresso"] = Field("espresso", description="Program that makes the labels.")
     command: str = Field("pw.x", description="How pw.x is started; several words are allowed ('mpirun -np 4 pw.x').")
-    pseudo_dir: list[str] = Field(description="Folders where pseudopotential files are looked for, in order.")
+    pseudo_dir: Words = Field(description="Folders where pseudopotential files are looked for, in order.")
     pseudopotentials: dict[Symbol, FileName] = Field(description="UPF file by element.")
     ecutwfc_ry: Positive = Field(description="Plane-wave cutoff of the wavefunctions, Ry.")
     ecutrho_ry: Positive = Field(description="Plane-wave cutoff of the density, Ry.")
@@ -332,7 +272,7 @@ class Training(OwnData):
         "docs/pacemaker.md), or a trainer that an installed package offers.",
     )
     cutoff_angstrom: Positive = Field(description="Cutoff of the potential, A.")
-    degrees: Annotated[list[Degrees], Field(min_length=1), AfterValidator(_nested)] = Field(
+    degrees: Annotated[list[Degrees], Field(min_length=1), AfterValidator(nested)] = Field(
         [[8, 6, 4], [12, 8, 6], [14, 10, 8], [16, 12, 8], [18, 14, 10], [20, 16, 12], [22, 18, 14], [25, 21, 17]],
         description="Bases to choose from, smallest first: largest total degree of the two-, three-, ... body "
         "functions. One entry fixes the basis.",
@@ -349,7 +289,7 @@ class Training(OwnData):
         [10.0, 30.0],
         description="Weights of an energy (per atom^1/2) against a force to choose from, A. One entry fixes it.",
     )
-    prior_powers: Annotated[list[NotNegative], Field(min_length=1), BeforeValidator(_alone)] = Field(
+    prior_powers: Annotated[list[NotNegative], Field(min_length=1), BeforeValidator(alone)] = Field(
         [4.0, 6.0],
         description="Priors to choose from: coefficients are expected to fall as this power of the degree. One entry "
         "fixes it.",
@@ -486,5 +426,5 @@ class Config(Section):
 
     @property
     def amounts(self) -> dict[str, float]:
-        """Amount of each element, in the formula's order."""
-        return parse_composition(self.composition, class_given=True)
+        """Amount of each element, in the formula's order; multiples are reduced unless they are a known molecule."""
+        return amounts_of(self.composition, self.molecule)

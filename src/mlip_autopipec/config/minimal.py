@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from mlip_autopipec.config.full import Config, Section, only_files
-from mlip_autopipec.errors import ConfigError, nearest
+from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.kinds import Section, only_files
+from mlip_autopipec.errors import ConfigError
 
 NEEDED = (
     "Write for example 'composition: Si', 'molecule: ethanol', 'structure: my.cif', or "
@@ -41,19 +45,46 @@ UserConfig = _partial(Config)
 
 
 def explain(error: ValidationError, model: type[BaseModel], written: dict[str, Any]) -> ConfigError:
-    """The first fault of a pydantic error as one sentence with the key, the value and the mend."""
+    """The first fault of a pydantic error as one sentence with the key, the value and the mend.
+
+    Args:
+        written: what was validated; the value shown is the one at the key.
+    """
     fault = error.errors()[0]
     path = [str(part) for part in fault["loc"] if part != "[key]"]
     key = ".".join(path) or "config"
     if fault["type"] == "extra_forbidden":
         known = _known_keys(model, path[:-1])
         return ConfigError(
-            key, fault["input"], "unknown key", f"Known here: {', '.join(sorted(known))}.{nearest(path[-1], known)}"
+            key, fault["input"], "unknown key", f"Known here: {', '.join(known)}. {hint(path[-1], known)}".rstrip()
         )
     if fault["type"] == "missing":
         return ConfigError(key, None, "this key is needed", NEEDED)
-    message = fault["msg"].removeprefix("Value error, ")
-    return ConfigError(key, fault["input"], message, f"Expected: {_described(model, path)}")
+    value = _value_at(written, path) if "[key]" in fault["loc"] else fault["input"]
+    if fault["type"] == "literal_error":
+        allowed = re.findall(r"'([^']*)'", fault["ctx"]["expected"])
+        near = hint(str(value), allowed)
+        return ConfigError(key, value, f"none of {', '.join(allowed)}", f"{near}Expected: {_described(model, path)}")
+    message = fault["msg"].removeprefix("Value error, ").removesuffix(" after validation, not 0")
+    problem, _, mend = message.partition(". ")
+    if fault["type"] == "string_pattern_mismatch":
+        problem, mend = (
+            "not safe as the name of a folder",
+            "Write letters, digits, '.', '_' and '-', a letter or digit first.",
+        )
+    return ConfigError(key, value, problem.rstrip("."), mend or f"Expected: {_described(model, path)}")
+
+
+def _value_at(written: Any, path: list[str]) -> Any:
+    for part in path:
+        written = written.get(part) if isinstance(written, dict) else None
+    return written
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+    """'Did you mean ...? ' with a known word that is really close, or ''."""
+    close = get_close_matches(word.lower(), {name.lower(): name for name in known}, n=1, cutoff=0.75)
+    return next((f"Did you mean '{name}'? " for name in known if close and name.lower() == close[0]), "")
 
 
 def _walk(model: type[BaseModel], path: list[str]) -> Any:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from mlip_autopipec.config import own_structures
 from mlip_autopipec.config.elements import DIATOMIC
 from mlip_autopipec.config.formulas import FormulaFault, formula, read, same_ratio, tidy, total
 from mlip_autopipec.errors import ConfigError, nearest
@@ -18,6 +20,7 @@ from mlip_autopipec.errors import ConfigError, nearest
 _OF_ELEMENTS = {**dict.fromkeys(DIATOMIC, 2), "S": 8, "P": 4}
 _ASK = "Write molecule: with a name (ethanol), a SMILES (CCO) or a file (my.xyz)."
 _HOW = "Write a common name (ethanol), a SMILES (CCO) or a file that ASE reads (my.xyz)."
+_GAP_ANGSTROM = 3.0  # above contacts of hydrogen atoms (2.4 A, Bondi 1964)
 
 
 @dataclass(frozen=True)
@@ -165,9 +168,26 @@ def _of_file(word: str) -> Named:
     try:
         atoms: Any = read_atoms(word, index=0)
     except Exception as error:
-        problem = f"ASE cannot read this file ({type(error).__name__}: {error})"
+        problem = f"ASE cannot read this file: {own_structures.reason(word, error)}"
         raise ConfigError("molecule", word, problem, "Give an .xyz, .mol, .sdf or .cif file.") from None
     symbols = list(atoms.get_chemical_symbols())
     if not symbols:
         raise ConfigError("molecule", word, "the file holds no atoms", _HOW)
+    if not _stands_alone(atoms):
+        raise ConfigError(
+            "molecule", word, f"a crystal: less than {_GAP_ANGSTROM:g} A lie between the atoms and their images",
+            "Write it as 'structure', or give one molecule (with empty space around it, or without a cell).",
+        )  # fmt: skip
     return Named(word, total([(symbol, 1.0) for symbol in symbols]), file=word)
+
+
+def _stands_alone(atoms: Any) -> bool:
+    """Whether empty space lies between the atoms and their periodic images, along every axis that is periodic."""
+    normals = atoms.cell.reciprocal().lengths()  # 1 / distance of the lattice planes
+    for axis in range(3):
+        if atoms.pbc[axis] and normals[axis] > 0:
+            along = sorted(atoms.get_scaled_positions()[:, axis] % 1.0)
+            gaps = [b - a for a, b in pairwise([*along, along[0] + 1.0])]
+            if max(gaps) / normals[axis] < _GAP_ANGSTROM:
+                return False
+    return True

@@ -13,7 +13,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from mlip_autopipec.config.choice import Choice, collect, nest
 from mlip_autopipec.config.composition import parse_composition
 from mlip_autopipec.config.elements import SYMBOLS
-from mlip_autopipec.config.full import ErrorLimits, Grades, OwnData, Positive, RunName, Section, Seed, Training
+from mlip_autopipec.config.full import ErrorLimits, Grades, OwnData, Training
+from mlip_autopipec.config.kinds import Positive, RunName, Section, Seed
 from mlip_autopipec.config.minimal import explain
 from mlip_autopipec.errors import ConfigError, nearest
 

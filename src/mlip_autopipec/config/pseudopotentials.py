@@ -17,6 +17,7 @@ from mlip_autopipec.labelling.espresso.pseudopotentials import (
 )
 
 FUNCTIONALS = ("PBE", "PBESOL", "PZ", "PW-LDA")  # the order of preference when a set of one functional is looked for
+DENSITY_FACTOR = 8  # least ratio of the cutoffs of density and wavefunctions for ultrasoft and PAW files
 _GIVE = "Put the file into one of these folders, or write labelling.pseudopotentials and labelling.pseudo_dir."
 
 
@@ -36,6 +37,14 @@ def choose(
     functionals: tuple[str, ...] = FUNCTIONALS
     places = tuple(folders)
     told = [header for s in named if (header := _named(s, named[s], places)) is not None]
+    for header in told:
+        if needs_spin_orbit(header):
+            raise ConfigError(
+                f"labelling.pseudopotentials.{header.element}", header.path.name,
+                "a fully relativistic ultrasoft or PAW file: pw.x takes it with spin-orbit coupling alone, which is "
+                "not used here",
+                "Name a scalar-relativistic file.",
+            )  # fmt: skip
     if told:
         functionals = (told[0].functional,)
         places = (str(told[0].path.parent),)
@@ -75,7 +84,16 @@ def _best(symbol: str, folder: str, functional: str) -> Pseudopotential | None:
         found = find_pseudopotential(symbol, [folder], functional=functional)
     except MlipError:
         return None
-    return found if found.kind in ("NC", "US", "PAW") and suggested_cutoffs_ry(found) is not None else None
+    usable = found.kind in ("NC", "US", "PAW") and not needs_spin_orbit(found)
+    return found if usable and suggested_cutoffs_ry(found) is not None else None
+
+
+def needs_spin_orbit(header: Pseudopotential) -> bool:
+    """Whether pw.x stops with this file (average_pp: "FR-PP please use lspinorb").
+
+    It averages over the spin-orbit partners of norm-conserving files only.
+    """
+    return header.relativistic.startswith("full") and header.kind != "NC"
 
 
 @cache
@@ -93,11 +111,17 @@ def cutoffs_ry(names: Mapping[str, str], folders: Sequence[str]) -> tuple[float,
     Raises:
         ConfigError: a file that is not SSSP's is missing, or suggests no cutoff.
     """
-    suggested = {}
+    suggested, minima = {}, []
     for symbol, name in names.items():
         header = _named(symbol, name, tuple(folders))
         if header is not None:
             cutoffs = suggested_cutoffs_ry(header)
+            if cutoffs is not None and sssp_status(header) != "verified":
+                minima.append(name)
+                # The augmentation charges of ultrasoft and PAW files need more than the file's own factor of four
+                # (manual of pw.x, ecutrho: 8 to 12).
+                factor = 4 if header.kind == "NC" else DENSITY_FACTOR
+                cutoffs = float(ceil(cutoffs[0])), max(cutoffs[1], float(factor * ceil(cutoffs[0])))
         elif _is_sssp(symbol, name):
             entry = sssp_table("efficiency")[symbol]
             cutoffs = float(entry["cutoff_wfc"]), float(entry["cutoff_rho"])
@@ -109,7 +133,16 @@ def cutoffs_ry(names: Mapping[str, str], folders: Sequence[str]) -> tuple[float,
             )
         suggested[symbol] = cutoffs
     wavefunction, density = (float(ceil(max(values))) for values in zip(*suggested.values(), strict=True))
+    if minima:
+        own = f"the least that {', '.join(minima)} {'asks' if len(minima) == 1 else 'ask'} for in the file's own words"
+        return wavefunction, density, f"{own}, not converged by anyone: test higher ones"
     return wavefunction, density, f"the largest that {', '.join(names.values())} asks for"
+
+
+def unconverged_files(names: Mapping[str, str], folders: Sequence[str]) -> list[str]:
+    """Installed files that are not SSSP's: their cutoffs are their makers' minima, which no table has converged."""
+    headers = (_named(symbol, name, tuple(folders)) for symbol, name in names.items())
+    return [h.path.name for h in headers if h is not None and sssp_status(h) != "verified"]
 
 
 def find_again(symbol: str, name: str, folders: Sequence[str]) -> None:

@@ -96,7 +96,7 @@ class Known:
     @property
     def amounts(self) -> dict[str, float]:
         """Amount of each element, in the formula's order."""
-        return composition.parse_composition(self["composition"], class_given=True)
+        return composition.amounts_of(self["composition"], self["molecule"])
 
     @property
     def fractions(self) -> dict[str, float]:

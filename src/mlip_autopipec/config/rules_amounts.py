@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlip_autopipec.config.full import GENERATORS
+from mlip_autopipec.config.kinds import GENERATORS
 from mlip_autopipec.config.rules import FOLLOWS, OURS, Known, rule
 
 # Shares of the structures beside volumes and strains, by class. The reasons: crystals are learned from rattles at many

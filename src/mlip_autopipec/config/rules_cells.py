@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlip_autopipec.config.bonds import nearest_neighbour_angstrom, shortest_bonds_angstrom, usual_bond_angstrom
-from mlip_autopipec.config.full import VACUUM_ANGSTROM
+from mlip_autopipec.config.kinds import VACUUM_ANGSTROM
 from mlip_autopipec.config.rules import FOLLOWS, Known, rule
 
 LINDEMANN = "Lindemann, Phys. Z. 11, 609 (1910): crystals melt at 0.1 to 0.15 of the bond"

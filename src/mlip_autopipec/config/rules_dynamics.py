@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ase.data import atomic_numbers
 
 from mlip_autopipec.config import elements
+from mlip_autopipec.config.bonding import DIAMOND_FORMERS
+from mlip_autopipec.config.bonds import ionic_bonds_angstrom
+from mlip_autopipec.config.charges import balanced
 from mlip_autopipec.config.rules import FOLLOWS, Known, rule
 
 MELTING = "melting points: CRC Handbook; ranges: this project's choice"
 STEPS = "a tenth to a twentieth of the fastest vibration's period (Allen and Tildesley, Computer Simulation of Liquids)"
 HOTTEST_K = 6000.0
 ALLOTROPE_K = {"P": 883.0}  # black phosphorus (CRC Handbook); the white one of the tables is a molecule
+
+CHARGE_MAX = 4.0  # higher charges are shared with the anions: WO3 melts like TiO2, not far above
+# Melting points of 24 salts and oxides (CRC Handbook; NaCl to ZrO2) against the Coulomb energy z+ z- / r of a bond, in
+# A^-1 with Shannon's radii: a power law, least squares of logarithms, within a factor of 0.67 (MgO) to 1.66 (PbCl2).
+IONIC_K, IONIC_POWER = 1550.0, 0.47
 
 # Compounds: salts and oxides melt at 800 to 3100 K, semiconductors at 800 to 3100 K, carbides and nitrides of metals
 # at 1500 to 3500 K.
@@ -25,12 +35,30 @@ def scale_k(known: Known) -> tuple[float, str]:
         if point:
             return point, f"{symbol} melts at {point:g} K"
     metals = all(elements.is_metal(symbol) for symbol in points)
-    alloyed = known.main_class in ("metal", "alloy") or known.classes == ["covalent", "alloy"]
-    if alloyed and (metals or known.main_class == "covalent") and all(points.values()):
+    alloyed = known.main_class in ("metal", "alloy") and metals
+    if (alloyed or set(points) <= DIAMOND_FORMERS) and all(points.values()):
         mean = sum(share * (points[symbol] or 0.0) for symbol, share in known.fractions.items())
-        return mean, f"mean melting point of the elements, {mean:.0f} K, a rough guide for an alloy"
+        return mean, f"mean melting point of the elements, {mean:.0f} K, a rough guide"
+    coulomb = coulomb_per_angstrom(known.amounts) if known.main_class == "ionic" else None
+    if coulomb:
+        scale = IONIC_K * coulomb**IONIC_POWER
+        told = f"from charges and radii of the ions, z+ z- / r = {coulomb:.2f} per A"
+        if "covalent" in known.classes and scale > BY_CLASS_K["covalent"]:
+            scale, told = BY_CLASS_K["covalent"], f"{told}, and no more than for covalent compounds, which it also is"
+        return scale, f"about {scale:.0f} K, {told}; melting points lie at 0.7 to 1.6 of that"
     scale = BY_CLASS_K[known.main_class]
     return scale, f"{scale:g} K for {known.main_class} compounds: elements' melting points say nothing about them"
+
+
+def coulomb_per_angstrom(amounts: Mapping[str, float]) -> float | None:
+    """Mean of z+ z- / r over the pairs of cation and anion, by their amounts, in 1/A; None if charges are unknown."""
+    charges = balanced(amounts, rare=True) or {}
+    pairs = [
+        (amounts[cation] * amounts[anion], -min(CHARGE_MAX, charges[cation]) * charges[anion] / bond)
+        for (cation, anion), bond in ionic_bonds_angstrom(amounts).items()
+    ]
+    weight = sum(share for share, _ in pairs)
+    return sum(share * value for share, value in pairs) / weight if weight else None
 
 
 def _rounded(temperature_k: float) -> float:

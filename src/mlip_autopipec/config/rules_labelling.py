@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from mlip_autopipec.config import elements, magnetism, pseudopotentials
+from mlip_autopipec.config import elements, magnetism, molecules, pseudopotentials
 from mlip_autopipec.config.rules import Known, rule
+from mlip_autopipec.errors import ConfigError
 
 DEBIAN_PSEUDO_DIR = "/usr/share/espresso/pseudo"
 SSSP = "SSSP 1.3.0: Prandini et al., npj Comput. Mater. 4, 72 (2018)"
@@ -24,6 +25,21 @@ def pseudopotential_folders_of_this_machine(known: Known) -> tuple[list[str], st
 def pseudopotentials_of_one_functional(known: Known) -> tuple[dict[str, str], str]:
     named = known.written("labelling.pseudopotentials")
     return pseudopotentials.choose(known.amounts, known["labelling.pseudo_dir"], named)
+
+
+def _carriers(known: Known) -> list[str]:
+    """Elements with a moment in the material, or in its molecule."""
+    return magnetism.magnetic_elements(_of_one_molecule(known), molecular=known.main_class == "molecular")
+
+
+def _of_one_molecule(known: Known) -> dict[str, float]:
+    """The amounts of one molecule (H is H2), or of the formula where it is no known molecule."""
+    if known.main_class != "molecular" or known["molecule"]:
+        return known.amounts
+    try:
+        return molecules.molecule_of(known.amounts).amounts
+    except ConfigError:
+        return known.amounts
 
 
 def _files(known: Known) -> dict[str, str]:
@@ -61,7 +77,7 @@ def k_points_by_the_gap(known: Known) -> tuple[float, str]:
         return 0.2, "metal: the Fermi surface must be sampled"
     if known.main_class in ("molecular", "noble"):
         return 0.5, "wide gap and flat bands; one point through vacuum"
-    if known.main_class == "ionic" and "metal" not in known.classes and not magnetism.magnetic_elements(known.amounts):
+    if known.main_class == "ionic" and "metal" not in known.classes and not _carriers(known):
         return 0.3, "a gap: half the density of a metal's mesh suffices"
     return 0.2, "as for a metal: its liquid, or some of its phases or moments, may have no gap"
 
@@ -81,13 +97,15 @@ def narrow_smearing_where_there_is_a_gap(known: Known) -> tuple[float, str]:
 
 
 @rule("labelling.nspin", HUND)
-def spin_where_elements_order_magnetically(known: Known) -> tuple[int, str]:
+def spin_where_shells_are_open(known: Known) -> tuple[int, str]:
     if known.written("labelling.starting_magnetization"):
         return 2, "starting moments are written"
-    carriers = magnetism.magnetic_elements(known.amounts)
+    carriers = _carriers(known)
     if carriers:
+        if known.main_class == "molecular" and magnetism.is_radical(_of_one_molecule(known)):
+            return 2, "an odd number of electrons: one is unpaired"
         return 2, f"{', '.join(carriers)} may carry moments; collinear"
-    return 1, "no element of it orders magnetically"
+    return 1, "no element of it has a moment, by the element, the charges of the ions or the number of electrons"
 
 
 @rule("labelling.starting_magnetization", HUND, completes=True)
@@ -96,11 +114,12 @@ def moments_start_parallel_and_high(known: Known) -> tuple[dict[str, float], str
         return {}, "without spin"
     names, folders = known["labelling.pseudopotentials"], known["labelling.pseudo_dir"]
     found, told = {}, []
-    for symbol in magnetism.magnetic_elements(known.amounts):
+    for symbol in _carriers(known):
         valence = pseudopotentials.valence_electrons(symbol, names.get(symbol, ""), folders)
         valence = valence or magnetism.nominal_valence_electrons(symbol, names.get(symbol, "")) or 16.0
-        found[symbol] = magnetism.starting_fraction(symbol, valence)
+        moment = magnetism.starting_moment(symbol, known.amounts)
+        found[symbol] = magnetism.starting_fraction(moment, valence)
         told.append(f"{symbol} {found[symbol] * valence:.1f} of {valence:g} electrons")
     if not found:
-        return {}, "no element of it orders magnetically: write the moments that you mean"
+        return {}, "no element of it has a moment by the rules: write the moments that you mean"
     return found, f"ferromagnetic start, {', '.join(told)}; antiferromagnetic order is not tried"

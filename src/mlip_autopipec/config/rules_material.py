@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-from typing import Any
+from pathlib import Path
 
-from mlip_autopipec.config import classify, composition, molecules
+from mlip_autopipec.config import classify, composition, molecules, own_structures, spelling
 from mlip_autopipec.config.own_data import files_of
 from mlip_autopipec.config.rules import FOLLOWS, Known, rule
 from mlip_autopipec.errors import ConfigError
@@ -37,10 +36,18 @@ def composition_of_the_molecule_or_structure(known: Known) -> tuple[str, str]:
 
 @rule("run", FOLLOWS)
 def run_is_named_after_the_material(known: Known) -> tuple[str, str]:
-    molecule = known["molecule"]
-    text = molecule if re.fullmatch(r"[A-Za-z][A-Za-z0-9 -]+", molecule) else known["composition"]
-    name = re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("._").lower()
-    return name or "run", "results/<run>/ holds everything"
+    if not known["molecule"]:
+        return _folder(spelling.unambiguous(known["composition"])), "results/<run>/ holds everything"
+    named = molecules.resolve(known["molecule"], known.amounts)
+    if named.file:
+        return _folder(Path(named.file).stem), "the name of the molecule's file"
+    if molecules.of_name(named.name):
+        return _folder(named.name.lower()), "the molecule's name"
+    return _folder(named.name.translate({ord("="): "-", ord("#"): "--"})), "the molecule's SMILES, in its case"
+
+
+def _folder(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("._-") or "run"
 
 
 @rule("class", CLASSES_FROM)
@@ -58,12 +65,7 @@ def amounts_of_structure(path: str) -> dict[str, float]:
     Raises:
         ConfigError: no such file, not readable, no cell, or sites that are occupied in part.
     """
-    if not os.path.isfile(path):
-        raise ConfigError(
-            "structure", path, "no such file",
-            f"Write a path relative to {os.getcwd()}, where snakemake runs, or an absolute one.",
-        )  # fmt: skip
-    atoms = _read(path)
+    atoms = own_structures.first(path)
     if atoms.cell.rank < 3:
         raise ConfigError("structure", path, "has no cell of three vectors", "A molecule is given by 'molecule: file'.")
     for site in (atoms.info.get("occupancy") or {}).values():
@@ -75,22 +77,6 @@ def amounts_of_structure(path: str) -> dict[str, float]:
     counts = {symbol: float(number) for symbol, number in atoms.symbols.formula.count().items()}
     whole = composition.reduced_integers(counts, limit=10_000)
     return {s: float(n) for s, n in whole.items()} if whole else counts
-
-
-def _read(path: str) -> Any:
-    from ase.io import read  # slow, and rarely needed
-
-    try:
-        found = read(path, index=0)
-    except Exception as error:  # ASE's readers raise many kinds
-        reason = str(error) or type(error).__name__
-        raise ConfigError(
-            "structure", path, f"not readable as a structure ({reason.splitlines()[0]})",
-            "Give a CIF, POSCAR or extended XYZ file.",
-        ) from None  # fmt: skip
-    if len(found) == 0:
-        raise ConfigError("structure", path, "holds no atoms", "Give a CIF, POSCAR or extended XYZ file.")
-    return found
 
 
 def _shares(site: dict[str, float]) -> str:
@@ -118,7 +104,11 @@ def check_material(known: Known) -> None:
                 "Leave the composition out: it follows.",
             )  # fmt: skip
     if known.main_class == "molecular" and not known["molecule"] and "molecule" in known["structures.sources"]:
-        molecules.molecule_of(known.amounts)
+        try:
+            molecules.molecule_of(known.amounts)
+        except ConfigError as error:
+            crystal = " For a crystal write class: with ionic or covalent." if not known.is_written("class") else ""
+            raise ConfigError("composition", known["composition"], error.problem, error.mend + crystal) from None
 
 
 def _described(known: Known) -> list[tuple[str, dict[str, float]]]:

@@ -10,15 +10,17 @@ from itertools import pairwise
 from ase.data import atomic_names
 
 from mlip_autopipec.config import molecules
+from mlip_autopipec.config.bonding import group
 from mlip_autopipec.config.charges import balanced
 from mlip_autopipec.config.elements import RADIOACTIVE, SYMBOLS, electronegativity, has_pseudopotential, is_metal
-from mlip_autopipec.config.formulas import FormulaFault, read, total
+from mlip_autopipec.config.formulas import FormulaFault, read, tidy, total
 from mlip_autopipec.config.ions import anion_in
 
 _ELEMENT_NAMES = {
     **{name.lower(): SYMBOLS[i] for i, name in enumerate(atomic_names[1:]) if name and i < len(SYMBOLS)},
     "aluminium": "Al", "sulphur": "S", "caesium": "Cs", "diamond": "C", "graphite": "C",
 }  # fmt: skip
+TETRAHEDRAL = frozenset({"C", "Si", "Ge", "Sn"})
 _PIECE = re.compile(r"[A-Za-z]+|[^A-Za-z]+")
 _MOST_READINGS = 64
 
@@ -29,7 +31,7 @@ def meant(text: str) -> list[str]:
         return [_ELEMENT_NAMES[text.lower()]]
     candidates: list[str] = []
     bare = re.sub(r"(\^?\d*[+-]+\d*)$", "", text)  # a charge at the end
-    hydrate = re.sub(r"\s*[·*.]\s*(\d*)((?:[A-Z][a-z]?\d*)+)$", r"(\2)\1", bare)
+    hydrate = re.sub(r"\s*[·*.]\s*(\d*(?:\.\d+)?)((?:[A-Z][a-z]?\d*)+)$", r"(\2)\1", bare)
     joined = re.sub(r"[^A-Za-z0-9.()]", "", bare)
     for version in (bare, hydrate, re.sub(r"(\d),(\d)", r"\1.\2", bare), joined):
         candidates += [c for c in _readings(version) if c not in candidates]
@@ -71,6 +73,41 @@ def question(text: str) -> str:
     amounts = total(read(text))
     known = molecules.of_formula(amounts)
     return f"'{text}' ({known[0].name if known else ' + '.join(amounts)}) or {_either((sound or others)[:3])}"
+
+
+def unambiguous(text: str) -> str:
+    """The formula in small letters if these can mean no likelier one, else as it is written: co, CO, sio2."""
+    word = tidy(text)
+    return word.lower() if _readings(word.lower())[:1] == [word] else word
+
+
+def hydrate(text: str) -> str:
+    """CuSO4(H2O)5 for CuSO4.5H2O, whose dot the grammar takes for a decimal point; '' for anything else."""
+    found = re.fullmatch(r"(.*\d)\.(\d+)(H2O|NH3)", text)
+    return f"{found[1]}({found[3]}){'' if found[2] == '1' else found[2]}" if found else ""
+
+
+def completed(text: str) -> str:
+    """What a formula may mean in which an element that shares its sites has no amount: Al0.9Mg0.1 for Al0.9Mg.
+
+    Fractions of elements on the same sites add up to whole numbers. Elements share sites when all are metals or all
+    tetrahedral (an alloy), or when they are of one group of the periodic table (Ba0.5SrTiO3); those that do not may be
+    there in part by themselves (PdH0.5, Fe0.95O, Li0.5CoO2). '' when nothing is missing.
+    """
+    terms = re.findall(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?", text)
+    if "".join(symbol + amount for symbol, amount in terms) != text or len(terms) < 2:
+        return ""  # brackets
+    symbols = [symbol for symbol, _ in terms]
+    alloy = all(map(is_metal, symbols)) or set(symbols) <= TETRAHEDRAL
+    partly = {symbol: float(amount) for symbol, amount in terms if amount and 0 < float(amount) < 1}
+    left_out = [symbol for symbol, amount in terms if not amount]
+    if alloy and len(left_out) > 1:
+        return ""  # relative amounts: Al0.3CoCrFeNi
+    for missing in left_out:
+        shares = [x for s, x in partly.items() if alloy or ("H" not in (s, missing) and group(s) == group(missing))]
+        if shares and 0 < (rest := round(1 - sum(shares), 6)) < 1:
+            return "".join(f"{s}{f'{rest:g}' if s == missing else a}" for s, a in terms)
+    return ""
 
 
 def explicit(text: str) -> str:

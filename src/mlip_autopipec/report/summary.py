@@ -221,12 +221,10 @@ class Summary(Part):
     coverage: Coverage | None = Field(description="How well its expected errors hold; null where there are none.")
     passed: bool = Field(description="Whether every check passed. Says nothing about convergence.")
     failures: list[str] = Field(description="What did not pass, one sentence each.")
-    warnings: list[str] = Field(
-        description="What labelling, training and validation warned of, one sentence each."
-    )
+    warnings: list[str] = Field(description="What labelling, training and validation warned of, one sentence each.")
     cautions: list[str] = Field(
-        description="Limits of the labels themselves (functional, spin, relativity), one sentence each; no check of this "
-        "run sees them. Empty for data of the user's own."
+        description="Limits of the labels themselves (functional, spin, relativity), one sentence each; no check of "
+        "this run sees them. Empty for data of the user's own."
     )
     scope: list[str] = Field(description="What the checks of properties say and what not, one sentence each.")
 

@@ -88,7 +88,8 @@ def ended(summary: Summary) -> str:
     """How the loop ended."""
     rounds = f"{summary.generations} generation{'s' if summary.generations > 1 else ''}"
     if summary.converged:
-        return f"Converged after {rounds}: {summary.reason}."
+        bad = "" if summary.passed else " The data cover what the simulations met; that does not make the errors small."
+        return f"Converged after {rounds}: {summary.reason}.{bad}"
     return f"Not converged after {rounds}: {summary.reason}."
 
 
@@ -203,7 +204,7 @@ def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
     """Where the potential should not be trusted."""
     latest = [one for one in records.simulated if one["generation"] == max(records.assessments)]
     temperatures = sorted({one["temperature_k"] for one in latest} - set(summary.data.quiet_k))
-    sentences = []
+    sentences = [_capital(sentence) for sentence in summary.cautions]
     for t in temperatures:
         walkers = [one for one in latest if one["temperature_k"] == t]
         frames = sum(one["uncertain_frames"] for one in walkers)
@@ -214,12 +215,16 @@ def holds_not(config: Config, records: Records, summary: Summary) -> list[str]:
             f"At {t:g} K the last round still met {frames} uncertain frame{'' if frames == 1 else 's'} "
             f"(γ up to {number(largest, 2)}){end}: watch γ there."
         )
-    hottest = max((t for t in (summary.data.simulated_k or ()) + (summary.data.explored_k or ())), default=None)
+    own = max(summary.data.simulated_k or (), default=0.0)
+    surrogate = max(summary.data.explored_k or (), default=0.0)
     sentences += _not_labelled(config, records)
-    if hottest:
+    if surrogate > own > 0:
+        sentences.append(
+            f"Above {own:g} and up to {surrogate:g} K: only the surrogate was run there, not the potential."
+        )
+    if hottest := max(own, surrogate):
         sentences.append(f"Anything above {hottest:g} K: it was not asked for.")
     failed = [one for one in (records.structures or {"generators": []})["generators"] if one["failed"]]
-    sentences += [_capital(sentence) for sentence in summary.cautions]
     sentences += [f"The generator {one['generator']} failed: {one['failed']}." for one in failed]
     if any("No energy of an isolated" in warning for warning in summary.warnings):
         sentences.append("Cohesive energies and dissociation: there is no energy of the isolated atom to refer to.")

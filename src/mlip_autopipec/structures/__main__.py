@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from signal import SIG_DFL, SIGPIPE, signal
 from typing import Any
 
 from ase.calculators.calculator import Calculator
@@ -78,4 +79,5 @@ def _tables(parents: Mapping[str, Any], structures: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    signal(SIGPIPE, SIG_DFL)  # `| head` ends it quietly
     sys.exit(main())

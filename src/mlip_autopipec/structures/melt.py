@@ -9,6 +9,7 @@ Parrinello, Phys. Rev. B 44, 11092, 1991, there 10^15 K/s).
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations_with_replacement
@@ -16,7 +17,9 @@ from math import gcd
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_masses
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.data import atomic_numbers
+from ase.units import GPa
 from matscipy.neighbours import neighbour_list
 from scipy.optimize import minimize
 
@@ -26,9 +29,14 @@ from mlip_autopipec.frames import new_frame, pairs
 from mlip_autopipec.structures.task import Task
 
 ATOMS = 24  # at most: 300 steps take a minute on one core with SevenNet-0 (30 ms and 7 ms per atom a step)
-MELT_DENSITIES = (1.0, 0.92)  # of the crystal; most liquids are up to a tenth thinner, silicon's and water's denser
+# Densities of melts, of the crystal, the most typical first. At melting metals grow by some per cent, alkali halides by
+# a quarter (with the crystal's own expansion; NaCl: 0.72 at 1074 K, Janz, J. Phys. Chem. Ref. Data 17, suppl. 2, 1988),
+# silicon, germanium and III-V compounds shrink (Glazov et al., Liquid Semiconductors, 1969).
+MELT_DENSITIES = {"ionic": (0.85, 0.7, 1.0), "covalent": (1.0, 1.08, 0.92)}
+MELT_DENSITIES_OF_OTHERS = (1.0, 0.92)
 QUENCH_DENSITIES = (1.0, 0.92, 1.08)
 FINAL_K = 300.0
+HOT_K = 2000.0  # above it atoms pass one another at short distances: half the time step
 FRICTION_PER_PS = 20.0  # takes the heat of the random start away within 0.1 ps
 MELTED_PART = 0.4  # of a quench is spent at the melting temperature
 MAXIMUM_FORCE_EV_PER_ANGSTROM = 60.0
@@ -44,26 +52,33 @@ FLOWING = 0.15
 
 @dataclass
 class Trajectory:
-    """What one run has seen: (step, atoms) pairs, in order, and why it stopped ('' when it did not)."""
+    """What one run has seen: (step, atoms) pairs, in order, their pressures (GPa) by step, and why it stopped ('')."""
 
     density: float
     seen: list[tuple[int, Atoms]] = field(default_factory=list)
+    pressures_gpa: dict[int, float] = field(default_factory=dict)
     stopped: str = ""
 
     def after(self, step: int) -> list[tuple[int, Atoms]]:
         return [(number, atoms) for number, atoms in self.seen if number >= step]
 
+    def pressure(self, step: int) -> str:
+        """Mean pressure from this step on, in words; '' when the surrogate has no stress."""
+        found = [value for number, value in self.pressures_gpa.items() if number >= step]
+        return f" pressure={np.mean(found):+.1f} GPa" if found else ""
+
 
 def melt(task: Task, parents: list[Atoms], number: int) -> list[Atoms]:
-    """Frames from the second half of melts at two densities, five steps apart or more; `melt_steps` MD steps in all.
+    """Frames from the second half of melts at two or three densities, five steps apart or more.
 
-    The `origin` of each says how far atoms moved in that half, in nearest distances, and whether that is a liquid.
+    All take `melt_steps` MD steps together. The `origin` of each says how far atoms moved in that half, in nearest
+    distances, whether that is a liquid, and the surrogate's mean pressure.
     """
     crystals = _crystals(parents)
     if not crystals or number == 0:
         return []
     temperature = task.settings.melt_temperature_k
-    runs = _spread(number, MELT_DENSITIES)
+    runs = _spread(number, MELT_DENSITIES.get(task.classes[0], MELT_DENSITIES_OF_OTHERS))
     steps = max(2, task.settings.melt_steps // len(runs))
     frames = []
     for density, wanted in runs.items():
@@ -72,6 +87,7 @@ def melt(task: Task, parents: list[Atoms], number: int) -> list[Atoms]:
         moved, words = _mobility(half, crystals)
         for step, atoms in _evenly(half, wanted):
             origin = f"melt {temperature:.0f} K density={density} step={step} moved={moved:.2f} ({words})"
+            origin += trajectory.pressure(steps // 2)
             frames.append(_frame(atoms, origin, "melt", crystals[0], trajectory))
     return _or_error(frames, "melt")
 
@@ -93,14 +109,16 @@ def quench(task: Task, parents: list[Atoms], number: int) -> list[Atoms]:
         for step, atoms in _evenly(trajectory.after(melted + 1)[::-1], wanted):
             kelvin = hot + (FINAL_K - hot) * (step - melted) / (steps - melted)
             origin = f"quench from {hot:.0f} K density={density} step={step} at {kelvin:.0f} K"
+            origin += trajectory.pressure(melted + 1)
             frames.append(_frame(atoms, origin, "amorphous", crystals[0], trajectory))
     return _or_error(frames, "quench")
 
 
-def timestep_fs(atoms: Atoms) -> float:
-    """MD time step, fs: 0.5 for hydrogen, growing with the root of the lightest mass as vibrations slow, 2 at most."""
-    lightest = float(atomic_masses[atoms.numbers].min())
-    return float(min(2.0, 0.5 * np.sqrt(lightest / float(atomic_masses[1]))))
+def timestep_fs(atoms: Atoms, temperature_k: float) -> float:
+    """MD time step, fs: 0.5 with hydrogen, 1 with atoms lighter than neon, else 2 (as walkers); half of it when hot."""
+    lightest = int(atoms.numbers.min())
+    step = 0.5 if lightest == 1 else 1.0 if lightest < atomic_numbers["Ne"] else 2.0
+    return step / 2 if temperature_k > HOT_K else step
 
 
 def random_packing(
@@ -186,12 +204,15 @@ def _simulate(
 
         def see(step: int, moving: Atoms, offset: int = offset) -> str:
             trajectory.seen.append((offset + step, moving.copy()))
+            with suppress(PropertyNotImplementedError):
+                stress = moving.get_stress(include_ideal_gas=True)
+                trajectory.pressures_gpa[offset + step] = float(-stress[:3].mean() / GPa)
             return ""
 
         made, trajectory.stopped = run(
             atoms,
             task.calculator,
-            Thermostat(first_k, timestep_fs(atoms), FRICTION_PER_PS, temperature_end_k=last_k),
+            Thermostat(first_k, timestep_fs(atoms, first_k), FRICTION_PER_PS, temperature_end_k=last_k),
             guards,
             steps=steps,
             interval=INTERVAL_STEPS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from math import gcd, log
+from math import gcd
 from typing import Any
 
 from ase import Atoms
@@ -12,7 +12,7 @@ from ase.units import kB
 
 from mlip_autopipec.errors import DataError, MlipError
 from mlip_autopipec.frames import new_frame, unique
-from mlip_autopipec.structures import prototypes, registry
+from mlip_autopipec.structures import prototypes, registry, sublattices
 from mlip_autopipec.structures.cells import space_group
 from mlip_autopipec.structures.matching import SAME_CRYSTAL_ANGSTROM, fingerprint
 from mlip_autopipec.structures.relax import relax, scaled_to_lowest
@@ -29,7 +29,8 @@ Record = dict[str, Any]
 def relax_source(name: str, task: Task) -> tuple[list[Atoms], Record]:
     """What one source proposes, relaxed.
 
-    A crystal's atoms and cell are relaxed, a molecule's atoms in its box. Lattice constants of prototypes and
+    A crystal's atoms and cell are relaxed, a molecule's atoms in its box. Large quasirandom cells are proposed when the
+    small ones have told which lattice is lowest. Lattice constants of prototypes and
     quasirandom cells are mended by a search over the volume first.
 
     Returns:
@@ -40,26 +41,27 @@ def relax_source(name: str, task: Task) -> tuple[list[Atoms], Record]:
     started = time.perf_counter()
     record: Record = {"source": name, "proposed": 0, "relaxed": 0, "failed": "", "tried": [], "skipped": {}}
     frames: list[Atoms] = []
-    if name == "prototypes":
-        record["skipped"] = prototypes.skipped(task)
-    try:
-        proposed = registry.source(name)(task)
-    except MlipError as error:
-        if name in ("structure", "molecule"):  # the user named the file or molecule: his to mend
-            raise
-        proposed, record["failed"] = [], str(error)
-    except Exception as error:  # a source that breaks must not take the others with it
-        proposed, record["failed"] = [], f"{type(error).__name__}: {error}"
-    record["proposed"] = len(proposed)
-    for unrelaxed in proposed:
-        frame, row = _relaxed(unrelaxed, name, task)
-        record["tried"].append(row)
-        if frame is not None:
-            frames.append(frame)
+    if name in ("prototypes", "sqs"):
+        whole = sublattices.of_integers(task) if name == "sqs" else task
+        record["skipped"] = prototypes.skipped(whole) if whole else {}
+    rounds = (registry.source(name), lambda task: registry.second_round(name)(task, frames))
+    for propose in rounds:
+        try:
+            proposed = propose(task)
+        except MlipError as error:
+            if name in ("structure", "molecule"):  # the user named the file or molecule: his to mend
+                raise
+            proposed, record["failed"] = [], str(error)
+        except Exception as error:  # a source that breaks must not take the others with it
+            proposed, record["failed"] = [], f"{type(error).__name__}: {error}"
+        record["proposed"] += len(proposed)
+        relaxed = [_relaxed(unrelaxed, name, task) for unrelaxed in proposed]
+        record["tried"] += [row for _, row in relaxed]
+        frames += [frame for frame, _ in relaxed if frame is not None]
     record["relaxed"] = len(frames)
-    if proposed and not frames:
-        record["failed"] = f"not one of {len(proposed)} could be relaxed: {record['tried'][0]['why']}"
-    elif not proposed and not record["failed"]:
+    if record["proposed"] and not frames:
+        record["failed"] = f"not one of {record['proposed']} could be relaxed: {record['tried'][0]['why']}"
+    elif not frames and not record["failed"]:
         record["failed"] = "nothing was proposed"
     record["seconds"] = round(time.perf_counter() - started, 2)
     return frames, record
@@ -76,9 +78,12 @@ def _relaxed(unrelaxed: Atoms, source: str, task: Task) -> tuple[Atoms | None, R
         "atoms": len(unrelaxed),
     }
     molecule = unrelaxed.info["config_type"] == "molecule"
+    steps = _STEPS.get(source, 60)
+    if source == "sqs" and sublattices.of_integers(task) is not None:
+        steps = _STEPS["prototypes"]  # sites of compounds have free coordinates, alloys' lattices none
     try:
         start = scaled_to_lowest(unrelaxed, task.calculator) if source in _GUESSED_VOLUME else unrelaxed
-        atoms, energy, converged = relax(start, task.calculator, cell=not molecule, steps_max=_STEPS.get(source, 60))
+        atoms, energy, converged = relax(start, task.calculator, cell=not molecule, steps_max=steps)
     except Exception as error:  # one bad guess must not end the others
         row.update(kept=False, why=str(error), seconds=round(time.perf_counter() - started, 2))
         return None, row
@@ -165,10 +170,7 @@ def merge_parents(parts: Sequence[tuple[list[Atoms], Record]], task: Task) -> tu
 
 def _mixing(frame: Atoms) -> float:
     """Ideal mixing entropy of a quasirandom cell times 1000 K, eV/atom; 0 for others."""
-    if frame.info.get("source") != "sqs":
-        return 0.0
-    shares = [count / len(frame) for count in frame.symbols.formula.count().values()]
-    return float(-_MIXING_TEMPERATURE_K * kB * sum(share * log(share) for share in shares))
+    return float(_MIXING_TEMPERATURE_K * kB * frame.info.get("mixing_kb", 0.0))
 
 
 def _meant(frame: Atoms) -> bool:

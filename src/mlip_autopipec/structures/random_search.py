@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import reduce
-from math import gcd, isclose
 
 import numpy as np
 import spglib
@@ -21,6 +19,7 @@ from pyxtal.msg import Comp_CompatibilityError, VolumeError
 from pyxtal.symmetry import Group
 from pyxtal.tolerance import Tol_matrix
 
+from mlip_autopipec.config.formulas import reduced_integers
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import new_frame
 from mlip_autopipec.structures.matching import SAME_CRYSTAL_ANGSTROM, same_structure
@@ -83,12 +82,8 @@ def random_crystals(task: Task) -> list[Atoms]:
 
 
 def formula_unit(task: Task) -> dict[str, int]:
-    """Smallest whole numbers of atoms in the ratio of the amounts; empty when the amounts are not whole."""
-    if any(not isclose(amount, round(amount)) for amount in task.amounts.values()):
-        return {}
-    whole = {symbol: round(amount) for symbol, amount in task.amounts.items()}
-    divisor = reduce(gcd, whole.values())
-    return {symbol: amount // divisor for symbol, amount in whole.items()}
+    """Smallest whole numbers of atoms in the ratio of the amounts; empty when `random_atoms_max` cannot hold them."""
+    return reduced_integers(dict(task.amounts), limit=task.settings.random_atoms_max) or {}
 
 
 def draw(

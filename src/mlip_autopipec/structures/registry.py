@@ -20,6 +20,8 @@ SOURCES = {
     "molecule": "mlip_autopipec.structures.molecule:molecule",
     "structure": "mlip_autopipec.structures.own:structure",
 }
+# What a source proposes when the energies of its first parents are known.
+SECOND_ROUND = {"sqs": "mlip_autopipec.structures.sqs:larger"}
 GENERATORS = {
     "volumes": "mlip_autopipec.structures.perturb:volumes",
     "strains": "mlip_autopipec.structures.perturb:strains",
@@ -42,6 +44,14 @@ GENERATORS = {
 def source(name: str) -> SourceFunction:
     """The function that proposes parents."""
     found: SourceFunction = _load(SOURCES[name])
+    return found
+
+
+def second_round(name: str) -> Callable[[Task, list[Atoms]], list[Atoms]]:
+    """The function that proposes further parents of a source when its first ones are relaxed; most have none."""
+    if name not in SECOND_ROUND:
+        return lambda task, relaxed: []
+    found: Callable[[Task, list[Atoms]], list[Atoms]] = _load(SECOND_ROUND[name])
     return found
 
 

@@ -7,79 +7,92 @@ The search is icet's (Angqvist et al., Adv. Theory Simul. 2, 1900015, 2019; obje
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import lcm, log
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, make_supercell
+from ase.build import make_supercell
 from ase.geometry import minkowski_reduce
 from matscipy.neighbours import neighbour_list
 
-from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import new_frame
-from mlip_autopipec.structures.prototypes import atomic_volume
+from mlip_autopipec.structures.sublattices import ATOMS_MAX, Lattice, lattices, small_units, unit_atoms, units_near
 from mlip_autopipec.structures.task import Task
 
 _SHELLS = 3
 _SUPERCELLS = 5  # shapes given to the annealing
 _STEPS = 4000
-_SIZES_OF_LATTICE = {"fcc": 1, "bcc": 1, "hcp": 2, "diamond": 2}
 
 
 def quasirandom(task: Task) -> list[Atoms]:
-    """A cell of the smallest size in `settings.sqs_atoms` on every lattice, of all sizes on the first, unrelaxed.
+    """A cell near the smallest size in `settings.sqs_atoms` on every lattice, all of one composition, unrelaxed.
 
-    The small cells find out which lattice is lowest; relaxing large ones of all lattices costs minutes.
+    The lattices are `settings.sqs_lattices`; of a compound whose elements share sublattices (Al0.3Ga0.7As) they are
+    `settings.prototypes` of the integer formula (GaAs), each element on its own sublattice.
 
-    `info` carries `sro`, the largest Warren-Cowley parameter of any pair in each of the first three shells, and
-    `sro_max`, the largest of them: 0 is the random alloy.
+    `info` carries `sro`, the largest Warren-Cowley parameter of any pair in each of the first three shells of a
+    sublattice, `sro_max`, the largest of them (0 is the random alloy), `mixing_kb`, the ideal entropy of mixing in
+    Boltzmann's constants per atom, and `sqs_lattice`.
 
     Raises:
-        DataError: one element only, or no size has an atom for each element.
+        DataError: one element only, or no structure type holds the integer formula.
     """
-    if len(task.elements) < 2:
-        raise DataError("a quasirandom cell needs two elements or more")
+    units = small_units(task)
     frames = []
-    sizes = sorted(set(task.settings.sqs_atoms))
-    for number, lattice in enumerate(task.settings.sqs_lattices):
-        for atoms_wanted in sizes if number == 0 else sizes[:1]:
-            cells = atoms_wanted // _SIZES_OF_LATTICE[lattice]
-            atoms = cells * _SIZES_OF_LATTICE[lattice]
-            if atoms < len(task.elements):
-                continue
-            counts = whole_counts(task.amounts, atoms)
-            cell = _anneal(lattice, cells, counts, task)
-            sro = short_range_order(cell)
-            share = " ".join(f"{element} {count}/{atoms}" for element, count in counts.items())
-            frames.append(
-                new_frame(
-                    cell,
-                    origin=f"quasirandom {lattice}, {share}",
-                    config_type="crystal",
-                    prototype=f"SQS-{lattice}-{atoms}",
-                    sro=sro,
-                    sro_max=float(sro.max()),
-                )
-            )
-    if not frames:
-        raise DataError(f"no cell of {task.settings.sqs_atoms} atoms has one of each of {len(task.elements)} elements")
+    for lattice in lattices(task):
+        whole = lcm(units, lattice.units)
+        if whole * unit_atoms(lattice) <= max(ATOMS_MAX, units * unit_atoms(lattice)):
+            counts = {
+                one: {element: count * (whole // units) for element, count in group.items()}
+                for one, group in lattice.counts(units).items()
+            }
+            frames.append(_frame(lattice, whole, counts, task))
     return frames
 
 
-def whole_counts(amounts: Mapping[str, float], atoms: int) -> dict[str, int]:
-    """Whole numbers of atoms nearest to the amounts, at least one of each element (largest remainders).
+def larger(task: Task, relaxed: Sequence[Atoms]) -> list[Atoms]:
+    """Cells of the other sizes in `settings.sqs_atoms` on the lattice that is lowest, unrelaxed.
 
-    >>> whole_counts({"Al": 0.9, "Mg": 0.1}, 16)
-    {'Al': 14, 'Mg': 2}
+    Args:
+        relaxed: the cells of `quasirandom`, relaxed; they tell which lattice is lowest. Relaxing large cells of all
+            lattices would take minutes.
     """
-    total = sum(amounts.values())
-    exact = {element: amount / total * atoms for element, amount in amounts.items()}
-    counts = {element: max(1, int(value + 1e-9)) for element, value in exact.items()}
-    while sum(counts.values()) < atoms:
-        counts[max(exact, key=lambda e: exact[e] - counts[e])] += 1
-    while sum(counts.values()) > atoms:
-        counts[max((e for e in counts if counts[e] > 1), key=lambda e: counts[e] - exact[e])] -= 1
-    return counts
+    if not relaxed:
+        return []
+    lowest = min(relaxed, key=lambda frame: frame.info["surrogate_ev_per_atom"])
+    lattice = next(lattice for lattice in lattices(task) if lattice.key == lowest.info["sqs_lattice"])
+    most = len(lowest) // unit_atoms(lattice)
+    frames = []
+    for atoms in sorted(set(task.settings.sqs_atoms))[1:]:
+        units = units_near(lattice, atoms, above=most)
+        if units > most:
+            most = units
+            frames.append(_frame(lattice, units, lattice.counts(units), task))
+    return frames
+
+
+def _frame(lattice: Lattice, units: int, counts: Mapping[str, Mapping[str, int]], task: Task) -> Atoms:
+    cell = _anneal(lattice, units // lattice.units, counts, task)
+    mixed = [group for group in counts.values() if len(group) > 1]
+    sro = np.max(
+        [short_range_order(cell[np.isin(cell.get_chemical_symbols(), list(group))]) for group in mixed], axis=0
+    )
+    shares = (
+        " ".join(f"{element} {count}/{sum(group.values())}" for element, count in group.items())
+        for group in counts.values()
+    )
+    return new_frame(
+        cell,
+        origin=f"quasirandom {lattice.key}, {'; '.join(shares)}",
+        config_type="crystal",
+        prototype=f"SQS-{lattice.name}-{len(cell)}",
+        sqs_lattice=lattice.key,
+        mixing_kb=-sum(n * log(n / sum(group.values())) for group in mixed for n in group.values()) / len(cell),
+        sro=sro,
+        sro_max=float(sro.max()),
+    )
 
 
 def short_range_order(atoms: Atoms) -> np.ndarray:
@@ -114,34 +127,33 @@ def _shell_edges(distances: np.ndarray) -> list[float]:
     return [0.0, *(float(end) * 1.002 for end in ends[:_SHELLS])]
 
 
-def _anneal(lattice: str, cells: int, counts: Mapping[str, int], task: Task) -> Atoms:
+def _anneal(lattice: Lattice, cells: int, counts: Mapping[str, Mapping[str, int]], task: Task) -> Atoms:
     from icet import ClusterSpace  # slow to import, and only needed here
     from icet.tools.structure_generation import generate_sqs_from_supercells
 
     for name in ("icet", "mchammer"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    elements = list(counts)
-    atoms = sum(counts.values())
-    primitive = _primitive(lattice, atomic_volume([e for e, n in counts.items() for _ in range(n)]), elements[0])
-    edge = (primitive.get_volume() / len(primitive)) ** (1 / 3)
-    space = ClusterSpace(primitive, cutoffs=[2.2 * edge, 1.3 * edge], chemical_symbols=elements)
-    seed = int(task.random("sqs", lattice, atoms).integers(2**31))
+    primitive = lattice.primitive
+    allowed = [list(counts[symbol]) for symbol in primitive.get_chemical_symbols()]
+    mixed = sum(len(elements) > 1 for elements in allowed)
+    edge = (primitive.get_volume() / mixed) ** (1 / 3)
+    space = ClusterSpace(primitive, cutoffs=[2.2 * edge, 1.3 * edge], chemical_symbols=allowed)
+    targets: dict[str, Any] = {
+        sublattice.symbol: {element: count / sum(group.values()) for element, count in group.items()}
+        for sublattice in space.get_sublattices(space.primitive_structure).active_sublattices
+        for group in counts.values()
+        if set(group) == set(sublattice.chemical_symbols)
+    }
+    atoms = cells * len(primitive)
     found: Atoms = generate_sqs_from_supercells(
         space,
         list(_compact_supercells(primitive, cells)),
-        target_concentrations={element: count / atoms for element, count in counts.items()},
+        target_concentrations=targets,
         n_steps=_STEPS,
-        random_seed=seed,
+        random_seed=int(task.random("sqs", lattice.key, atoms).integers(2**31)),
         optimality_weight=1.0,
     )
     return Atoms(numbers=found.numbers, positions=found.positions, cell=found.cell, pbc=True)
-
-
-def _primitive(lattice: str, volume_per_atom: float, symbol: str) -> Atoms:
-    atoms: Atoms = bulk(symbol, lattice, a=4.0, c=4.0 * 1.633) if lattice == "hcp" else bulk(symbol, lattice, a=4.0)
-    factor = (volume_per_atom * len(atoms) / atoms.get_volume()) ** (1 / 3)
-    atoms.set_cell(atoms.cell.array * factor, scale_atoms=True)
-    return atoms
 
 
 def _compact_supercells(primitive: Atoms, cells: int) -> Iterator[Atoms]:

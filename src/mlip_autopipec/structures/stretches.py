@@ -18,8 +18,10 @@ from mlip_autopipec.structures.task import Task
 
 Array = NDArray[np.float64]
 
-BOND_LOW, BOND_HIGH = 0.75, 2.0
-"""Bonds are compressed and stretched to these multiples: from some eV up the wall to where most bonds have broken."""
+BOND_LOW, BOND_HIGH = 0.75, 1.5
+"""Bonds are compressed and stretched to these multiples: from some eV up the wall to where a closed shell still holds.
+Farther out one without spin lies above the two radicals: H2's is unstable from 1.6 with Hartree-Fock and later with
+density functionals (Bauernschmitt and Ahlrichs, J. Chem. Phys. 104, 9047, 1996)."""
 RING_LOW, RING_HIGH = 0.85, 1.3
 """In a ring one atom moves and takes its other bond along."""
 BEND_MAX_DEG = 35.0
@@ -79,8 +81,7 @@ def coordinates(molecule: Atoms, minimum_distance_fraction: float) -> list[Coord
 def stretches(task: Task, parents: list[Atoms], number: int) -> list[Atoms]:
     """Molecules with one bond, angle or twist changed, values spread over the whole range and densest near the parent.
 
-    Broken bonds are labelled with the spin of the config: without spin polarisation (`labelling.nspin: 1`) a stretched
-    single bond tends to the closed shell, above the two radicals.
+    No bond is broken: labels may be without spin, where broken bonds are wrong by electronvolts.
     """
     found = [parent for parent in molecules(parents) if len(parent) > 1]
     frames = []

@@ -29,18 +29,23 @@ Index = tuple[int, int, int]
 def surfaces(task: Task, parents: Sequence[Atoms], number: int) -> list[Atoms]:
     """Slabs with indices up to 1, several terminations, `vacuum_angstrom` apart, stoichiometric; then rattled copies.
 
-    Of ionic crystals slabs with a dipole along the normal are left out (Tasker, J. Phys. C 12, 4977, 1979: their energy
-    grows with thickness). The reference and the next parent are cut.
+    Of compounds with charges of both signs (GaAs as well as NaCl, not alloys) slabs with a dipole along the normal are
+    left out (Tasker, J. Phys. C 12, 4977, 1979: their energy grows with thickness). The reference and the next parent
+    are cut.
 
     Raises:
-        DataError: no slab is small enough, or none of an ionic crystal is nonpolar.
+        DataError: no slab is small enough, or none of such a compound is nonpolar.
     """
     frames = []
     smallest = min(task.settings.rattle_amplitudes_angstrom)
     cut = [(parent, slabs(parent, task)) for parent in crystals(parents)[:2]]
     found = {parent.info["uid"]: made for parent, made in cut if made}
     if cut and not found:
-        why = "none of low index is nonpolar and" if "ionic" in task.classes else "none of low index is"
+        why = (
+            "none of low index is nonpolar and"
+            if any(_signs(parent, task) for parent, _ in cut)
+            else "none of low index is"
+        )
         raise DataError(f"no slab: {why} at most {task.settings.atoms_max} atoms large (structures.atoms_max)")
     for parent, share in shares([parent for parent, made in cut if made], number):
         made = found[parent.info["uid"]]
@@ -62,7 +67,7 @@ def slabs(parent: Atoms, task: Task) -> list[tuple[str, Atoms]]:
     """
     bulk, small = conventional(parent), primitive(parent)
     to_primitive = small.cell.array @ np.linalg.inv(bulk.cell.array)
-    known = charges(tuple(parent.symbols.formula.count().items())) if "ionic" in task.classes else {}
+    known = _signs(parent, task)
     found: list[tuple[int, Atoms]] = []
     for index in distinct_indices(bulk)[:_INDICES_MAX]:
         doubled = np.rint(6 * to_primitive @ np.array(index)).astype(int)  # halves and thirds of centred cells
@@ -154,6 +159,14 @@ def _standing(cell: np.ndarray) -> np.ndarray:
     along = float(a @ b) / np.linalg.norm(a)
     across = float(np.linalg.norm(np.cross(a, b))) / np.linalg.norm(a)
     return np.array([[np.linalg.norm(a), 0, 0], [along, across, 0], [0, 0, np.linalg.norm(c)]])
+
+
+def _signs(parent: Atoms, task: Task) -> dict[str, float]:
+    """Charges of the elements; {} in metals and alloys, and where all have one sign."""
+    if task.classes[0] in ("metal", "alloy", "noble"):
+        return {}
+    known = charges(tuple(parent.symbols.formula.count().items()))
+    return known if min(known.values()) < 0 < max(known.values()) else {}
 
 
 def _polar(slab: Atoms, known: dict[str, float]) -> bool:

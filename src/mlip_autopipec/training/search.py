@@ -22,6 +22,7 @@ FOLDS_MIN, FRAMES_MIN = 3, 20
 structures of mlearn silicon the force errors were 145 (evidence) and 155 meV/A (held out), medians of 10 draws."""
 TIE = 1.02
 """Scores of a few hundred frames are no more certain than to some per cent."""
+SMALLEST_DEGREE = 3  # of the pairs in a basis that is suggested: fewer radial functions fit no bond
 STORED = 0.5
 """Bases are stored that would be allowed by so much of `environments_per_function`: the data may double before the
 triangles must be made again for a larger basis."""
@@ -148,7 +149,7 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
 
 def _or_smaller(refused: Degrees, atoms: Mapping[str, int], cutoff_angstrom: float) -> str:
     """The largest basis below `refused` that `atoms` can carry, as the second half of a sentence; '' for none."""
-    for less in range(1, max(refused)):
+    for less in range(1, max(refused) - SMALLEST_DEGREE + 1):
         degrees = tuple(max(degree - less, 1) for degree in refused)
         if max(build_basis(BasisSpec(tuple(atoms), cutoff_angstrom, degrees)).counts) <= min(atoms.values()):
             return f", or write a smaller basis, for example training.degrees: [{list(degrees)}]"

@@ -9,7 +9,8 @@ from typing import Any, Protocol, cast
 
 from ase import Atoms
 
-from mlip_autopipec.config.full import TRAINER_GROUP, Training
+from mlip_autopipec.config.full import Training
+from mlip_autopipec.config.kinds import TRAINER_GROUP
 from mlip_autopipec.errors import ConfigError, nearest
 
 _BUILT_IN = {

@@ -116,8 +116,8 @@ def scope(curve: dict[str, Any]) -> list[str]:
     ]
     if curve.get("held"):
         said.append(
-            f"These cells were scaled alike in all directions, with {curve['held']} as relaxed by the surrogate, in DFT "
-            "too. What is compared is a curve of the same cells; it is stiffer than the crystal, whose "
+            f"These cells were scaled alike in all directions, with {curve['held']} as relaxed by the surrogate, for "
+            "DFT too. What is compared is a curve of the same cells; it is stiffer than the crystal, whose "
             f"{curve['held']} would give way. The bulk modulus of the potential stands among its elastic constants, "
             "without a DFT value to compare with."
         )

@@ -130,10 +130,30 @@ def test_a_spin_state_that_does_not_converge_costs_only_that_state(tmp_path: Pat
     two, none = label.settings["spin_states"]
     assert (two["moment"], two["energy_ev"], two["kept"]) == (2, None, False)
     assert (none["moment"], none["kept"]) == (0, True)
+    assert (two["occupations"], none["occupations"]) == ("smearing", "fixed"), "the last that was tried of each"
+    assert not any("smeared" in warning for warning in label.warnings), "the kept one has whole occupations"
     assert label.energy_ev == none["energy_ev"]
     assert "did not converge" in two["reason"]
     assert any("moment of 2 got no energy" in warning for warning in label.warnings)
     assert label.output_file == f"{label.attempts[-1].folder}/pw.out"
+
+
+@needs_pw
+def test_an_atom_that_is_kept_with_smeared_occupations_is_told_and_warned_of(tmp_path: Path, monkeypatch) -> None:
+    labeller = EspressoLabeller.from_config(SILICON)
+    monkeypatch.setattr(run, "spin_states", lambda symbol, valence: [2])
+    original = labeller._run
+
+    def failing(text: str, folder: Path, max_seconds: int) -> Any:
+        if "'fixed'" in text:
+            text = re.sub(r"electron_maxstep = \d+", "electron_maxstep = 1", text)
+        return original(text, folder, max_seconds)
+
+    monkeypatch.setattr(labeller, "_run", failing)
+    label = labeller.label(isolated_atoms(["Si"], 7.0)[0], tmp_path)
+    (state,) = label.settings["spin_states"]
+    assert (state["kept"], state["occupations"]) == (True, "smearing")
+    assert any("kept with smeared occupations (moment 2)" in warning for warning in label.warnings)
 
 
 @needs_pw
