@@ -4,6 +4,12 @@ import json
 import os
 
 
+def say_at_dry_run():
+    """What a run would say at its start; whether it is a dry run Snakemake knows only after the rules are read."""
+    if workflow.dryrun:
+        print(console.start_text(CONFIG, RUN, inferred_summary(CONFIG, CHOICES)))
+
+
 def frame_names(path):
     """Names of the frames in an extended XYZ file, read from its comment lines only: this is called many times."""
     return console.frame_names(path)

@@ -69,6 +69,7 @@ def train(
     targets = subtract(frames, references, baseline)
     triangles, gathered = gather(targets, settings, atoms, previous)
     found = search(triangles, atoms, settings)
+    warnings = warnings + [said for said in found.left_out if "too few for the smallest basis" in said]
     triangles.choice = found.roles[settings.potential].choice
     solved = time.process_time()
     fit, core = repulsive_fit(triangles, triangles.choice, targets, baseline)

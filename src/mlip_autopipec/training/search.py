@@ -116,14 +116,15 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
     """Bases of the ladder that the data can carry, and sentences about the others.
 
     gamma means something only with many more environments than functions, so the basis grows with the data. The
-    smallest basis needs one environment per function at least, and so does a single one, which is taken as it is.
+    smallest basis needs one environment per function at least, and so does a single one. Where the labels (of a rare
+    element) cannot carry even that, a smaller one below it is used: labels are there, and more may come.
 
     Args:
         atoms: number of atoms in the data by element.
         share: part of `environments_per_function` that is asked for.
 
     Raises:
-        DataError: even the smallest basis has more functions than atoms.
+        DataError: not even a smaller basis has as few functions as there are atoms.
     """
     kept: list[Degrees] = []
     left_out = []
@@ -139,21 +140,24 @@ def allowed_bases(atoms: Mapping[str, int], settings: Training, share: float = 1
             break
         kept.append(tuple(degrees))
     if not kept:
-        raise DataError(
+        few = (
             f"{atoms[rare]} {rare} atoms in all labelled frames are too few for the smallest basis, "
-            f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs one. "
-            f"Label more frames{_or_smaller(tuple(settings.degrees[0]), atoms, settings.cutoff_angstrom)}"
+            f"training.degrees[0] = {list(settings.degrees[0])} with {max(basis.counts)} functions: each needs one"
         )
+        smaller = _smaller(tuple(settings.degrees[0]), atoms, settings.cutoff_angstrom)
+        if smaller is None:
+            raise DataError(f"{few}. Label more frames")
+        kept, left_out = [smaller], [f"{few}. {list(smaller)} was used: label more frames with {rare}."]
     return kept, left_out
 
 
-def _or_smaller(refused: Degrees, atoms: Mapping[str, int], cutoff_angstrom: float) -> str:
-    """The largest basis below `refused` that `atoms` can carry, as the second half of a sentence; '' for none."""
+def _smaller(refused: Degrees, atoms: Mapping[str, int], cutoff_angstrom: float) -> Degrees | None:
+    """The largest basis below `refused` that `atoms` can carry, or None."""
     for less in range(1, max(refused) - SMALLEST_DEGREE + 1):
         degrees = tuple(max(degree - less, 1) for degree in refused)
         if max(build_basis(BasisSpec(tuple(atoms), cutoff_angstrom, degrees)).counts) <= min(atoms.values()):
-            return f", or write a smaller basis, for example training.degrees: [{list(degrees)}]"
-    return ""
+            return degrees
+    return None
 
 
 def cutoffs(settings: Training) -> list[float]:
