@@ -71,13 +71,13 @@ def cautions(config: Config) -> list[str]:
         )
     if own := unconverged_files(config.labelling.pseudopotentials, config.labelling.pseudo_dir):
         found.append(
-            f"cutoffs are not converged: {', '.join(own)} {'is' if len(own) == 1 else 'are'} not of SSSP's table, and "
-            "labels are as good as the cutoffs that you write."
+            f"cutoffs may not be converged: {', '.join(own)} {'is' if len(own) == 1 else 'are'} not of SSSP's table of "
+            "tested cutoffs, and labels are no better than theirs."
         )
     if config.labelling.nspin == 2:
         carriers = ", ".join(config.labelling.starting_magnetization) or "all elements"
         found.append(
-            f"magnetic order: the moments of {carriers} start as written above, all parallel; an antiferromagnet or a "
+            f"magnetic order: the moments of {carriers} start high and all parallel; an antiferromagnet or a "
             "paramagnet needs moments of your own, and the potential knows positions only, not spins."
         )
     if functional != "PBE":
