@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import ValidationError
 
-from mlip_autopipec.config import full
+from mlip_autopipec.config import kinds
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import ConfigError, ConfigurationFault
 from mlip_autopipec.training import linear_ace, trainer
@@ -21,7 +21,7 @@ def _missing(settings):
 @pytest.fixture
 def offered(monkeypatch):
     """Another package offers 'other', one that is broken, and one under the name of ours."""
-    group = full.TRAINER_GROUP
+    group = kinds.TRAINER_GROUP
     points = EntryPoints(
         [
             EntryPoint("other", "somewhere:trainer", group),
@@ -35,7 +35,7 @@ def offered(monkeypatch):
     monkeypatch.setattr(
         EntryPoint, "load", lambda self: other if self.name != "broken" else __import__("no_such_module")
     )
-    for module in (full, trainer):
+    for module in (kinds, trainer):
         monkeypatch.setattr(module, "entry_points", lambda group: points)
 
 
@@ -47,8 +47,8 @@ def test_an_unknown_trainer_is_refused_by_the_config_with_the_nearest_name():
 
 
 def test_config_and_registry_know_the_same_trainers():
-    assert set(trainer._BUILT_IN) == set(full.BUILT_IN_TRAINERS)
-    for name in full.BUILT_IN_TRAINERS:
+    assert set(trainer._BUILT_IN) == set(kinds.BUILT_IN_TRAINERS)
+    for name in kinds.BUILT_IN_TRAINERS:
         assert callable(trainer.find_trainer(name).train)
 
 
