@@ -45,10 +45,11 @@ def test_a_killed_run_leaves_nothing_half_written_and_keeps_its_labels(finished)
         assert path.stat().st_mtime_ns == when, f"{path.name} was labelled twice"
 
 
-def test_the_run_ends_with_five_lines(finished):
+def test_the_run_ends_with_what_came_of_it(finished):
     assert finished.output.returncode == 0, finished.output.stdout
-    last = finished.output.stdout.strip().splitlines()[-5:]
-    assert [line.split(":")[0] for line in last] == ["Potential", "Report", "Labels", "Test errors", "Verdict"]
+    last = finished.output.stdout.strip().splitlines()[-6:]
+    names = ["Potential", "Report", "Labels", "Test errors", "Verdict", "Beyond it"]
+    assert [line.split(":")[0] for line in last] == names
     assert "Inferred (each can be set in the config):" in finished.output.stdout
 
 
