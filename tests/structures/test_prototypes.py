@@ -79,3 +79,10 @@ def test_fractions_become_the_smallest_integers():
 def test_lengths_of_metals_come_from_their_atomic_volumes():
     atoms = prototypes(make_task("Al", prototypes=["A1"]))[0]
     assert atoms.get_volume() == pytest.approx(4.05**3 / 4, rel=0.01)
+
+
+def test_noble_gases_start_from_the_volume_of_their_own_crystals():
+    """Their atoms do not bond: at the sum of covalent radii argon would be five times too dense."""
+    for name in ("A1", "A3"):
+        (frame,) = prototypes(make_task("Ar", classes=("noble",), prototypes=[name]))
+        assert frame.get_volume() / len(frame) == pytest.approx(36.4, abs=0.1)

@@ -28,9 +28,7 @@ MAGNESIA = EXAMPLE | {  # the shipped example with fewer and coarser of everythi
         "counts": EXAMPLE["structures"]["counts"]
         | {"volumes": 3, "strains": 3, "rattles": 3, "vacancies": 1, "melt": 0},
     },
-    "labelling": EXAMPLE["labelling"] | {
-        "ecutwfc_ry": 16, "ecutrho_ry": 96, "kmesh": [1, 1, 1], "atom_box_angstrom": 6,
-    },
+    "labelling": EXAMPLE["labelling"] | {"ecutwfc_ry": 25, "ecutrho_ry": 200, "atom_box_angstrom": 6},
 }  # fmt: skip
 HYDROGEN = {
     "composition": "H2",

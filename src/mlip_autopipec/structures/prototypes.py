@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii, reference_states
 from ase.spacegroup import crystal
 
+from mlip_autopipec.config.elements import NOBLE_GASES
 from mlip_autopipec.errors import DataError, nearest
 from mlip_autopipec.frames import closest_contact, new_frame
 from mlip_autopipec.structures.cells import primitive
@@ -90,8 +91,8 @@ def assignments(prototype: Prototype, amounts: Mapping[str, float]) -> list[dict
 def build(prototype: Prototype, elements: Mapping[str, str]) -> Atoms:
     """The primitive cell with these elements; `info['sites']` says which letter is which.
 
-    The lengths follow from the atoms' volumes in their own crystals if all are metals, else from the covalent radii
-    (Cordero 2008): the closest pair is as far apart as the sum of its radii.
+    The lengths follow from the atoms' volumes in their own crystals if all are metals or noble gases, which have no
+    bonds, else from the covalent radii (Cordero 2008): the closest pair is as far apart as the sum of its radii.
     """
     letters, positions = _sites(prototype)
     conventional = crystal(
@@ -104,7 +105,7 @@ def build(prototype: Prototype, elements: Mapping[str, str]) -> Atoms:
     )
     atoms = primitive(conventional)
     _set_volume(atoms, atomic_volume(atoms.get_chemical_symbols()))
-    if _NONMETALS.intersection(elements.values()):
+    if _NONMETALS.intersection(elements.values()) and not NOBLE_GASES.issuperset(elements.values()):
         ratio, _ = closest_contact(atoms)
         atoms.set_cell(atoms.cell.array / ratio, scale_atoms=True)
     atoms.info["sites"] = " ".join(f"{letter}={element}" for letter, element in elements.items())
