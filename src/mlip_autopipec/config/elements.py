@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,9 @@ def _with_pseudopotential() -> frozenset[str]:
 def has_pseudopotential(symbol: str) -> bool:
     """Whether the SSSP 1.3.0 library has a pseudopotential of the element."""
     return symbol in _with_pseudopotential()
+
+
+def md_timestep_fs(symbols: Iterable[str]) -> float:
+    """MD time step for the fastest vibration, fs: 0.5 with hydrogen, 1 with atoms lighter than neon, else 2."""
+    lightest = min(atomic_numbers[symbol] for symbol in symbols)
+    return 0.5 if lightest == 1 else 1.0 if lightest < atomic_numbers["Ne"] else 2.0

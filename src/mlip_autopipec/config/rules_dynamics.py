@@ -102,11 +102,10 @@ def melts_are_made_at_twice_the_melting_point(known: Known) -> tuple[float, str]
 
 def _timestep(known: Known) -> tuple[float, str]:
     lightest = min(known.amounts, key=lambda symbol: atomic_numbers[symbol])
+    step = elements.md_timestep_fs(known.amounts)
     if lightest == "H":
-        return 0.5, "hydrogen's vibrations have a period of 9 fs"
-    if atomic_numbers[lightest] < atomic_numbers["Ne"]:
-        return 1.0, f"{lightest} is light"
-    return 2.0, f"no element is lighter than {lightest}"
+        return step, "hydrogen's vibrations have a period of 9 fs"
+    return step, f"{lightest} is light" if step < 2 else f"no element is lighter than {lightest}"
 
 
 @rule("exploration.timestep_fs", STEPS)

@@ -18,11 +18,11 @@ from math import gcd
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from ase.data import atomic_numbers
 from ase.units import GPa
 from matscipy.neighbours import neighbour_list
 from scipy.optimize import minimize
 
+from mlip_autopipec.config.elements import md_timestep_fs
 from mlip_autopipec.dynamics import Guards, Thermostat, run
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import new_frame, pairs
@@ -115,9 +115,8 @@ def quench(task: Task, parents: list[Atoms], number: int) -> list[Atoms]:
 
 
 def timestep_fs(atoms: Atoms, temperature_k: float) -> float:
-    """MD time step, fs: 0.5 with hydrogen, 1 with atoms lighter than neon, else 2 (as walkers); half of it when hot."""
-    lightest = int(atoms.numbers.min())
-    step = 0.5 if lightest == 1 else 1.0 if lightest < atomic_numbers["Ne"] else 2.0
+    """MD time step, fs: that of walkers, half of it when hot."""
+    step = md_timestep_fs(atoms.symbols)
     return step / 2 if temperature_k > HOT_K else step
 
 

@@ -94,16 +94,7 @@ def build(prototype: Prototype, elements: Mapping[str, str]) -> Atoms:
     The lengths follow from the atoms' volumes in their own crystals if all are metals or noble gases, which have no
     bonds, else from the covalent radii (Cordero 2008): the closest pair is as far apart as the sum of its radii.
     """
-    letters, positions = _sites(prototype)
-    conventional = crystal(
-        [elements[letter] for letter in letters],
-        positions,
-        spacegroup=prototype.space_group,
-        setting=prototype.origin,
-        cellpar=_cell_parameters(prototype),
-        onduplicates="error",
-    )
-    atoms = primitive(conventional)
+    atoms = primitive(_conventional(prototype, elements))
     _set_volume(atoms, atomic_volume(atoms.get_chemical_symbols()))
     if _NONMETALS.intersection(elements.values()) and not NOBLE_GASES.issuperset(elements.values()):
         ratio, _ = closest_contact(atoms)
@@ -148,19 +139,26 @@ def _sites(prototype: Prototype) -> tuple[list[str], list[list[float]]]:
     return [word[0] for word in words], [[float(Fraction(x)) for x in word[1:]] for word in words]
 
 
-@cache
-def _counts(prototype: Prototype) -> dict[str, int]:
-    """Atoms of each letter, as the smallest integers; the multiplicities follow from the space group."""
+def _conventional(prototype: Prototype, species: Mapping[str, str | int]) -> Atoms:
+    """The conventional cell with a species (symbol or atomic number) for each letter, lengths as in the table."""
     letters, positions = _sites(prototype)
-    numbers = {letter: k + 1 for k, letter in enumerate(sorted(set(letters)))}
-    cell = crystal(
-        [numbers[letter] for letter in letters],
+    cell: Atoms = crystal(
+        [species[letter] for letter in letters],
         positions,
         spacegroup=prototype.space_group,
         setting=prototype.origin,
         cellpar=_cell_parameters(prototype),
         onduplicates="error",
     )
+    return cell
+
+
+@cache
+def _counts(prototype: Prototype) -> dict[str, int]:
+    """Atoms of each letter, as the smallest integers; the multiplicities follow from the space group."""
+    letters, _ = _sites(prototype)
+    numbers = {letter: k + 1 for k, letter in enumerate(sorted(set(letters)))}
+    cell = _conventional(prototype, numbers)
     counts = {letter: int((cell.numbers == number).sum()) for letter, number in numbers.items()}
     divisor = reduce(gcd, counts.values())
     return {letter: count // divisor for letter, count in counts.items()}
