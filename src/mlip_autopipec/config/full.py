@@ -16,7 +16,6 @@ from mlip_autopipec.config.kinds import (
     Count,
     Counts,
     Degrees,
-    FileName,
     Files,
     FiniteFloat,
     Fraction,
@@ -29,7 +28,6 @@ from mlip_autopipec.config.kinds import (
     Section,
     Seed,
     Sources,
-    Symbol,
     Temperatures,
     Trainer,
     Tried,
@@ -38,6 +36,7 @@ from mlip_autopipec.config.kinds import (
     in_order,
     nested,
 )
+from mlip_autopipec.config.labelling import Labelling as Labelling
 
 
 class Structures(Section):
@@ -168,50 +167,6 @@ class ActiveLearning(Grades):
         if self.labels_first > self.label_budget:
             raise ValueError(f"labels_first ({self.labels_first}) must not be above label_budget ({self.label_budget})")
         return self
-
-
-class Labelling(Section):
-    """Density functional theory with Quantum ESPRESSO."""
-
-    engine: Literal["espresso"] = Field("espresso", description="Program that makes the labels.")
-    command: str = Field("pw.x", description="How pw.x is started; several words are allowed ('mpirun -np 4 pw.x').")
-    pseudo_dir: Words = Field(description="Folders where pseudopotential files are looked for, in order.")
-    pseudopotentials: dict[Symbol, FileName] = Field(description="UPF file by element.")
-    ecutwfc_ry: Positive = Field(description="Plane-wave cutoff of the wavefunctions, Ry.")
-    ecutrho_ry: Positive = Field(description="Plane-wave cutoff of the density, Ry.")
-    kspacing_per_angstrom: Positive = Field(description="Largest distance of k-points, 1/A, counting the factor 2 pi.")
-    kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = Field(
-        None,
-        description="Monkhorst-Pack mesh of every cell. Not given: each cell has its own, from kspacing_per_angstrom "
-        "and the unstrained cell; strained cells keep it, and directions with vacuum have one point.",
-    )
-    kshift: Annotated[list[Annotated[int, Field(ge=0, le=1)]], Field(min_length=3, max_length=3)] = Field(
-        [0, 0, 0], description="Offset of the mesh by half a step (1) or not (0)."
-    )
-    smearing: Literal["cold", "gaussian", "fermi-dirac", "methfessel-paxton"] = Field(
-        description="Smearing of the occupations."
-    )
-    degauss_ry: Positive = Field(description="Width of the smearing, Ry.")
-    nspin: Annotated[int, Field(ge=1, le=2)] = Field(description="1: without spin; 2: collinear spins.")
-    starting_magnetization: dict[Symbol, Annotated[float, Field(gt=-1, lt=1)]] = Field(
-        description="Starting moments by element, as a fraction of the valence electrons (with nspin 2)."
-    )
-    conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
-    electron_maxstep: Count = Field(80, description="SCF iterations before another attempt is made.")
-    max_seconds: Count = Field(7200, description="Wall time of one label, all attempts together, s.")
-    maximum_force_ev_per_angstrom: Positive = Field(50.0, description="A label with a larger force is quarantined.")
-    minimum_distance_fraction: Fraction = Field(
-        0.5, description="A frame with a distance below this fraction of the sum of covalent radii gets no label."
-    )
-    atom_box_angstrom: Positive = Field(12.0, description="Edge of the box of an isolated reference atom, A.")
-
-    def surface(self) -> dict[str, Any]:
-        """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
-        names = (
-            "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom", "kmesh", "kshift",
-            "smearing", "degauss_ry", "nspin", "starting_magnetization", "conv_thr_ry_per_atom",
-        )  # fmt: skip
-        return self.model_dump(include=set(names))
 
 
 class OwnData(Section):

@@ -35,14 +35,22 @@ FileName = Annotated[str, Field(min_length=1)]
 Files = Annotated[list[FileName], BeforeValidator(listed, json_schema_input_type=str | list[str])]
 BUILT_IN_TRAINERS = ("linear-ace", "pacemaker")
 TRAINER_GROUP = "mlip_autopipec.trainers"  # entry points of other packages
+BUILT_IN_ENGINES = ("espresso", "calculator", "vasp")
+ENGINE_GROUP = "mlip_autopipec.labellers"  # entry points of other packages
 
 
 def known_trainer(name: str) -> str:
-    known = {*BUILT_IN_TRAINERS, *entry_points(group=TRAINER_GROUP).names}
+    return _known(name, "trainer", BUILT_IN_TRAINERS, TRAINER_GROUP)
+
+
+def known_engine(name: str) -> str:
+    return _known(name, "labelling engine", BUILT_IN_ENGINES, ENGINE_GROUP)
+
+
+def _known(name: str, what: str, built_in: tuple[str, ...], group: str) -> str:
+    known = {*built_in, *entry_points(group=group).names}
     if name not in known:
-        raise ValueError(
-            f"{name!r} is no trainer. The known trainers: {', '.join(sorted(known))}.{nearest(name, known)}"
-        )
+        raise ValueError(f"{name!r} is no {what}. The known {what}s: {', '.join(sorted(known))}.{nearest(name, known)}")
     return name
 
 
@@ -87,6 +95,11 @@ Tried = Annotated[
     list[Positive], Field(min_length=1), BeforeValidator(alone, json_schema_input_type=Positive | list[Positive])
 ]
 Trainer = Annotated[str, AfterValidator(known_trainer)]
+Engine = Annotated[str, AfterValidator(known_engine)]
+MagneticState = Literal["high", "low", "antiferro"]
+MagneticStates = Annotated[
+    list[MagneticState], BeforeValidator(listed, json_schema_input_type=MagneticState | list[MagneticState])
+]
 Generator = Annotated[str, AfterValidator(known_generator)]
 Symbol = Annotated[str, AfterValidator(known_symbol)]
 Prototype = Annotated[str, AfterValidator(canonical)]

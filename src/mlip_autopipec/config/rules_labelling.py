@@ -123,3 +123,10 @@ def moments_start_parallel_and_high(known: Known) -> tuple[dict[str, float], str
     if not found:
         return {}, "no element of it has a moment by the rules: write the moments that you mean"
     return found, f"ferromagnetic start, {', '.join(told)}; antiferromagnetic order is not tried"
+
+
+@rule("labelling.magnetic_states", HUND)
+def several_starts_where_there_are_moments(known: Known) -> tuple[list[str], str]:
+    if known["labelling.nspin"] == 1:
+        return [], "without spin"
+    return ["high", "low", "antiferro"], "a self-consistent field keeps the kind of order that it starts from"
