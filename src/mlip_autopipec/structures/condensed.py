@@ -32,8 +32,8 @@ DENSITY_SPREAD = 0.15
 RATIOS = (0.85, 0.8, 0.75)
 """Molecules are pushed apart to this fraction of touching; the next one where they do not fit."""
 EVALUATIONS_OF_ATOMS = 2000
-"""Evaluations of the surrogate times atoms that all relaxations share: 40 s with SevenNet-0 (18 ms each)."""
-STEPS_MIN, STEPS_MAX = 5, 25
+"""Evaluations of the surrogate times atoms that all relaxations share, as far as the fewest steps allow (10 ms each with SevenNet-0)."""
+STEPS_MIN, STEPS_MAX = 2, 25  # two steps already leave the largest force to the displacements that follow (4 eV/A)
 _PUSHES = 400
 _OVERLAP_ANGSTROM = 0.02
 _TRIES = 4
