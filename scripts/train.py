@@ -13,6 +13,8 @@ with job(snakemake.log[0]):
     i, o, p = snakemake.input, snakemake.output, snakemake.params
     settings = decided(p.settings, read_json(i.record))
     more = {name: Path(path) for name, path in o.items() if name in ("factor", "posterior")}
+    if i.get("noise"):  # not where data are given
+        more["noise"] = read_json(i.noise)
     if p.previous:
         more["previous"] = Path(p.previous)
     record = train(read_frames(i.dataset), settings, Path(o.yaml), Path(o.yace), Path(o.asi), **more)

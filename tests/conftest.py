@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test fetches pseudopotentials from the network, or depends on what this user has fetched.
+os.environ["MLIP_AUTOPIPEC_SSSP_URL"] = "http://127.0.0.1:9/{archive}"
+os.environ["MLIP_AUTOPIPEC_CACHE"] = os.path.join(os.path.dirname(__file__), "no-cache")
 
 import pytest
 from argon import argon_frames

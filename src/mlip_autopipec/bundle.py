@@ -166,10 +166,20 @@ ASK_DEVIATION = """
     atoms.calc.deviation(atoms)     # expected errors: energy_ev, forces_ev_per_angstrom"""
 
 
+def _labels_note(summary: dict[str, Any]) -> str:
+    """What made the labels, where a user might take them for more than they are."""
+    source = summary.get("label_source")
+    if source is None or (source["dft"] and source["engine"] == "espresso"):
+        return ""
+    return f"{source['words']}\n" + (
+        "" if source["dft"] else "It is at best as right as they are; cite and trust it as such.\n"
+    )
+
+
 def _readme(summary: dict[str, Any], said: dict[str, str], more_files: str, trusted: bool) -> str:
     verdict = "passed its validation" if summary["passed"] else "did NOT pass: " + "; ".join(summary["failures"])
     return f"""An interatomic potential for {summary["composition"]}, made by MLIP-AutoPipe. It {verdict}.
-
+{_labels_note(summary)}
 report.html          what it was made from, where it holds and where it does not
 potential.yaml       the ACE in B-basis form: for LAMMPS pair_style pace/extrapolation (with gamma) and for ASE
 potential.asi        its active set, from which gamma is computed

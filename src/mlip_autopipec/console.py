@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,32 +12,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import yaml
+
+from mlip_autopipec.artifacts import read_json, write_json
 from mlip_autopipec.config.classify import classify
-from mlip_autopipec.config.full import Config, Training
+from mlip_autopipec.config.fetching import fetch_missing, how_to_install, scattered
+from mlip_autopipec.config.full import Config, Labelling, Training
+from mlip_autopipec.config.label_source import label_source
 from mlip_autopipec.config.own_data import DataConfig
 from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 from mlip_autopipec.errors import ConfigurationFault, MlipError
+from mlip_autopipec.labelling import forecast
+from mlip_autopipec.labelling.cells import read_cells
+from mlip_autopipec.labelling.ledger import Ledger
 from mlip_autopipec.processes import die_with_parent
 
-_NAME = re.compile(r'(?:^|\s)name="?([A-Za-z0-9]+)"?')
-_UID = re.compile(r'(?:^|\s)uid="?([A-Za-z0-9]+)"?')
-_QUOTED = re.compile(r'"[^"]*[ =][^"]*"')  # free text, which may say anything
 _locks: list[IO[str]] = []
 
 
 def frame_names(path: str | os.PathLike[str]) -> list[str]:
-    """Names (or else uids) of the frames in an extended XYZ file, read from its comment lines alone."""
-    names: list[str] = []
-    with open(path, encoding="utf-8") as handle:
-        while count := handle.readline().strip():
-            comment = _QUOTED.sub("", handle.readline())
-            found = _NAME.search(comment) or _UID.search(comment)
-            if not found:
-                raise MlipError(f"{path}: frame {len(names)} has neither name nor uid. Delete the file and run again.")
-            names.append(found.group(1))
-            for _ in range(int(count)):
-                handle.readline()
-    return names
+    """Names (or else uids) of the frames in an extended XYZ file, read without parsing structures."""
+    return [cell.name for cell in read_cells(path)]
 
 
 def lock_run(folder: str | os.PathLike[str]) -> None:
@@ -81,20 +75,89 @@ def job(log: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def check_labelling(config: Config) -> None:
-    """Look for the DFT program and its files before the first job.
+    """Look for the engine of the labels and its files before the first job; fetch SSSP's files that are missing.
+
+    Of pw.x the version is printed and kept in the run's `logs/program.json`.
 
     Raises:
-        ConfigurationFault: some of them are missing; all that are missing are named.
+        ConfigError, ConfigurationFault: some of them are missing and cannot be fetched; all that are missing are named.
     """
-    from mlip_autopipec.labelling.campaign import make_labeller  # slow to import, and not needed for a dry run
+    from mlip_autopipec.labelling.engines import check  # slow to import, and not needed for a dry run
 
+    said: MlipError | None = None
+    try:
+        fetch_missing(config)
+    except MlipError as error:
+        said = error
     if missing := missing_pseudopotentials(config):
         raise ConfigurationFault(
-            f"Pseudopotentials are missing: {'; '.join(missing)}",
-            f"Put the files into one of the folders {', '.join(config.labelling.pseudo_dir)} (those of SSSP are on the "
-            "web site of Materials Cloud), or name others in labelling.pseudopotentials and labelling.pseudo_dir",
+            f"Pseudopotentials are missing: {'; '.join(missing)}", str(said) if said else how_to_install(config)
         )
-    make_labeller(config.labelling)
+    if folders := scattered(config):
+        raise ConfigurationFault(
+            f"The pseudopotentials lie in different folders ({', '.join(folders)}), and pw.x reads from one only",
+            "Copy or link them into one folder and name it in labelling.pseudo_dir",
+        )
+    check(config)
+    if config.labelling.engine == "espresso":
+        if said_before := changed_files(config, Path("results", config.run)):
+            print(f"Mind: {said_before}", flush=True)
+        _check_program(config.labelling, Path("results", config.run, "logs", "program.json"))
+
+
+def changed_files(config: Config, folder: Path) -> str:
+    """That the pseudopotentials are not those of the labels made so far, and how to go back to them; else ''."""
+    dump = folder / "exec_config_dump.yaml"
+    if not dump.is_file() or not any(folder.glob("labeled/*")):
+        return ""
+    try:
+        before = yaml.safe_load(dump.read_text(encoding="utf-8"))["labelling"]
+        names, sums = dict(before["pseudopotentials"]), dict(before.get("pseudopotential_md5") or {})
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return ""
+    now = config.labelling
+    changed = [s for s in config.elements if names.get(s) != now.pseudopotentials.get(s)]
+    changed += [s for s in sums if s not in changed and sums[s] != now.pseudopotential_md5.get(s, sums[s])]
+    if not changed:
+        return ""
+    told = ", ".join(f"{s}: {names.get(s)} -> {now.pseudopotentials.get(s)}" for s in changed)
+    kept = ", ".join(f"{s}: {names[s]}" for s in config.elements if s in names)
+    return (
+        f"the pseudopotentials of this run have changed ({told}), and all its labels are made again. To go on with the "
+        f"old ones stop it and write labelling: {{pseudopotentials: {{{kept}}}}}."
+    )
+
+
+def _check_program(settings: Labelling, record: Path) -> None:
+    """Try pw.x, say what it is, and warn where an earlier start of this run had another version.
+
+    Raises:
+        ConfigurationFault: it cannot be used.
+    """
+    from mlip_autopipec.labelling.espresso.program import check_launcher, find_program  # slow to import
+
+    program = find_program(settings.command)
+    if settings.ranks_max > 1:
+        check_launcher(program, settings.launcher)
+    print(f"Labels: {program.words}", flush=True)
+    try:
+        earlier = list(read_json(record)["versions"])
+    except (MlipError, KeyError, TypeError):
+        earlier = []
+    if program.version is None:
+        return
+    if others := [version for version in earlier if version != program.version]:
+        print(
+            f"Mind: labels of this run were made with pw.x {', '.join(others)} before; those to come are of "
+            f"{program.version}. Versions differ by little (0.1 meV/atom and less is usual), but not by nothing.",
+            flush=True,
+        )
+    write_json(record, program.as_dict() | {"versions": [*others, program.version]})
+
+
+def labelling_starts(folder: str | os.PathLike[str]) -> None:
+    """Labels may start again after a run that was stopped; what failed before does not count against this run."""
+    Ledger(Path(folder) / "labeled").run_started()
 
 
 def check_training(settings: Training) -> None:
@@ -114,7 +177,7 @@ def start_text(config: Config | DataConfig, folder: str, inferred: str) -> str:
 
 
 def _of_loop(config: Config, folder: str, inferred: str) -> str:
-    limits = config.active_learning
+    limits, labelled_by = config.active_learning, label_source(config.labelling)
     made = [f"{number} {name.replace('_', ' ')}" for name, number in config.structures.counts.items() if number]
     weights = classify(config.amounts)
     shares = ", ".join(f"{one.material_class} {one.weight:.2f}" for one in weights)
@@ -124,10 +187,12 @@ def _of_loop(config: Config, folder: str, inferred: str) -> str:
         + "".join(f"  {reason}\n" for reason in weights[0].reasons)
         + f"\nInferred (each can be set in the config):\n{inferred}\n\n"
         f"Starting structures from {', '.join(config.structures.sources)}: up to {', '.join(made) or 'none'}.\n\n"
-        f"What will be done: walk with the surrogate, label {limits.labels_first} frames with DFT, train, simulate;\n"
+        f"What will be done: walk with the surrogate, label {limits.labels_first} frames with "
+        f"{'DFT' if labelled_by.dft else labelled_by.name}, train, simulate;\n"
         f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
         f"generations and {limits.label_budget} training\nlabels in all, until the simulations find nothing uncertain; "
-        f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n"
+        f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n\n"
+        f"{forecast.words(config, folder)}"
     )
 
 
@@ -165,9 +230,12 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
     limits = len(summary["cautions"])
     beyond = f"\nBeyond it:   limits of the labels that no check sees: {limits}, named in the report" if limits else ""
     looped = summary["converged"] is not None
-    cost = (
-        f", {summary['generations']} generations, {summary['dft_core_hours']:.3f} core-hours of DFT" if looped else ""
-    )
+    source = summary.get("label_source") or {"dft": True}
+    of_what = " of DFT" if source["dft"] else ""
+    hours = summary.get("label_core_hours", summary["dft_core_hours"])  # of older runs the second alone
+    cost = f", {summary['generations']} generations, {hours:.3f} core-hours{of_what}"
+    cost = cost if looped else ""
+    whose = "" if source["dft"] else f"\nMind:        {source['words']}"
     end = (
         f"{'converged' if summary['converged'] else 'not converged'}: {summary['reason']}"
         if looped
@@ -176,7 +244,7 @@ def end_text(summary_path: str | os.PathLike[str]) -> str:
     return (
         f"\nPotential:   {summary['potential']['yaml']}, .yace, .asi\n"
         f"Report:      {path.parent / 'report.html'}\n"
-        f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}{cost}\n"
+        f"Labels:      {labels['accepted']} of {labels['requested']} accepted{quarantined}{cost}{whose}\n"
         f"Test errors: {errors}\n"
         f"Verdict:     {verdict}; {end}{beyond}"
     )

@@ -1,4 +1,4 @@
-"""Labels meet their frames; what was refused is kept with its reason; one frame in, one verdict out."""
+"""Labels meet their frames; what was refused is kept with its reason."""
 
 import json
 
@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from mlip_autopipec.config.full import Labelling
-from mlip_autopipec.errors import ConfigurationFault, DataError, InputFileError
+from mlip_autopipec.errors import DataError, InputFileError
 from mlip_autopipec.frames import new_frame, read_frames, write_frames
-from mlip_autopipec.labelling.campaign import label_frame
 from mlip_autopipec.labelling.collect import collect
-from mlip_autopipec.labelling.espresso.run import run_process
-from mlip_autopipec.labelling.labeller import Attempt, Label, read_label, write_label
+from mlip_autopipec.labelling.labeller import Attempt, Label, write_label
 from mlip_autopipec.structures.reference import isolated_atoms
-
-PSEUDO = (
-    '<UPF version="2.0.1"><PP_HEADER element="Si" pseudo_type="NC" relativistic="scalar" functional="PBE" '
-    'z_valence="4.0" wfc_cutoff="30.0" rho_cutoff="120.0"/></UPF>'
-)
 
 
 def frame(seed, generation=0):
@@ -129,93 +121,44 @@ def test_labels_of_different_dft_settings_are_never_mixed(written):
         collect(frames, labels, atoms, atom_labels)
 
 
-def settings(folder, **change):
-    values = {
-        "pseudo_dir": [str(folder)], "pseudopotentials": {"Si": "Si.UPF"}, "ecutwfc_ry": 20, "ecutrho_ry": 80,
-        "kmesh": [1, 1, 1], "smearing": "gaussian", "degauss_ry": 0.005, "nspin": 1, "starting_magnetization": {},
-        "kspacing_per_angstrom": 0.2,
-    }  # fmt: skip
-    return Labelling(**(values | change))
-
-
-def test_without_pw_x_the_campaign_stops_with_the_remedy_and_writes_nothing(tmp_path):
-    (tmp_path / "Si.UPF").write_text(PSEUDO)
-    one = frame(1)
-    write_frames(tmp_path / "f.extxyz", [one])
-    out = tmp_path / "out"
-    with pytest.raises(ConfigurationFault, match="Install Quantum ESPRESSO"):
-        label_frame(
-            tmp_path / "f.extxyz", one.info["uid"], settings(tmp_path, command="no-such-pw.x"),
-            label_file=out / "a.json", raw_file=out / "a.pwo",
-        )  # fmt: skip
-    assert not out.exists()
-
-
-def test_a_frame_with_colliding_atoms_is_refused_without_a_run(tmp_path):
-    (tmp_path / "Si.UPF").write_text(PSEUDO)
-    atoms = bulk("Si", cubic=True)
-    atoms.positions[1] = atoms.positions[0] + [0.5, 0, 0]
-    one = new_frame(atoms, origin="t", config_type="rattle")
-    write_frames(tmp_path / "f.extxyz", [one])
-    label = label_frame(
-        tmp_path / "f.extxyz", one.info["uid"], settings(tmp_path, command="true"),
-        label_file=tmp_path / "a.json", raw_file=tmp_path / "a.pwo",
-    )  # fmt: skip
-    assert not label.accepted
-    assert label.kind == "structure"
-    assert read_label(tmp_path / "a.json") == label
-    assert (tmp_path / "a.pwo").read_text().startswith("No espresso run")
-
-
-def script(path, text):
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return str(path)
-
-
-def test_a_machine_that_fails_the_first_run_of_all_stops_the_campaign(tmp_path):
-    (tmp_path / "Si.UPF").write_text(PSEUDO)
-    write_frames(tmp_path / "f.extxyz", isolated_atoms(["Si"], 12.0))
-    dying = script(tmp_path / "pw.x", "kill -9 $$")
-    with pytest.raises(ConfigurationFault, match=r"IsolatedAtom Si.*killed by signal 9"):
-        label_frame(
-            tmp_path / "f.extxyz", "Si", settings(tmp_path, command=dying),
-            label_file=tmp_path / "Si.json", raw_file=tmp_path / "Si.pwo",
-        )  # fmt: skip
-    assert not (tmp_path / "Si.json").exists()
-
-
-def test_a_launcher_that_mpi_refuses_stops_the_campaign(tmp_path):
-    (tmp_path / "Si.UPF").write_text(PSEUDO)
-    one = frame(1)
-    write_frames(tmp_path / "f.extxyz", [one])
-    refusing = script(
-        tmp_path / "pw.x", "echo 'The application appears to have been direct launched using \"srun\"' >&2; exit 1"
+def test_labels_that_were_not_started_are_counted_apart(written):
+    frames, labels, atoms, atom_labels = written
+    write_label(
+        labels[1],
+        bad().model_copy(update={"kind": "budget", "outcome": "budget_spent", "reason": "the budget is spent"}),
     )
-    with pytest.raises(ConfigurationFault, match="never started"):
-        label_frame(
-            tmp_path / "f.extxyz", one.info["uid"], settings(tmp_path, command=refusing),
-            label_file=tmp_path / "a.json", raw_file=tmp_path / "a.pwo",
-        )  # fmt: skip
+    accepted, quarantined, record = collect(frames, labels, atoms, atom_labels)
+    assert len(accepted) == 3
+    assert quarantined == []
+    assert (record["requested"], record["accepted"], record["quarantined"], record["not_started"]) == (2, 2, 0, 1)
 
 
-def test_a_plain_pw_x_does_not_take_itself_for_a_rank_of_a_slurm_step(tmp_path, monkeypatch):
-    monkeypatch.setenv("SLURM_STEP_ID", "0")
-    monkeypatch.setenv("PMI_RANK", "0")
-    printing = script(tmp_path / "pw.x", "env")
-    run_process([printing], tmp_path, 10)
-    plain = (tmp_path / "pw.out").read_text()
-    run_process(["env", printing], tmp_path, 10)
-    launched = (tmp_path / "pw.out").read_text()
-    assert "SLURM_STEP_ID" not in plain
-    assert "PMI_RANK" not in plain
-    assert "OMP_NUM_THREADS=1" in plain
-    assert "SLURM_STEP_ID=0" in launched
+def test_branch_and_moments_go_onto_the_frame_and_through_a_file(written, tmp_path):
+    frames, labels, atoms, atom_labels = written
+    spin = {"branch": "high", "total_magnetization": 4.4, "magmoms": [0.55] * 8}
+    write_label(labels[0], good().model_copy(update=spin))
+    accepted, _, record = collect(frames, labels, atoms, atom_labels)
+    write_frames(tmp_path / "d.extxyz", accepted)
+    back = read_frames(tmp_path / "d.extxyz")[1]
+    assert back.info["branch"] == "high"
+    assert back.info["total_magnetization"] == pytest.approx(4.4)
+    np.testing.assert_allclose(back.arrays["REF_magmoms"], 0.55)
+    assert "branch" not in accepted[2].info
+    assert record["branches"] == {"high": 1}
 
 
-def test_an_unknown_frame_is_named(tmp_path):
-    write_frames(tmp_path / "f.extxyz", [frame(1)])
-    with pytest.raises(DataError, match="f0000"):
-        label_frame(
-            tmp_path / "f.extxyz", "f0000", settings(tmp_path), label_file=tmp_path / "a.json", raw_file=tmp_path / "a"
-        )
+def test_labels_of_several_versions_of_the_engine_are_told(written):
+    frames, labels, atoms, atom_labels = written
+    assert not any("versions" in said for said in collect(*written)[2]["warnings"])
+    write_label(labels[0], good().model_copy(update={"engine_version": "7.3"}))
+    (said,) = [one for one in collect(frames, labels, atoms, atom_labels)[2]["warnings"] if "versions" in one]
+    assert "espresso 6.7 (2), espresso 7.3 (1)" in said
+
+
+def test_a_label_that_does_not_hold_what_it_must_is_quarantined_with_the_reason(written):
+    frames, labels, atoms, atom_labels = written
+    write_label(labels[0], good().model_copy(update={"last_band_occupation": 0.4}))
+    accepted, quarantined, record = collect(frames, labels, atoms, atom_labels)
+    assert [one.info["outcome"] for one in quarantined] == ["last_band_occupied", "scf_not_converged"]
+    assert "too few bands" in record["quarantine"][0]["reason"]
+    assert len(accepted) == 2

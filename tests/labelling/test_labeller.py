@@ -66,3 +66,13 @@ def test_damaged_label_file_is_one_clear_error(tmp_path: Path, damage: str) -> N
         path.write_text(text[: len(text) // 2] if damage == "cut" else "")
     with pytest.raises(InputFileError, match="Delete it"):
         read_label(path)
+
+
+def test_a_label_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    old = {"accepted": False, "outcome": "truncated", "kind": "infrastructure", "reason": "killed", "natoms": 2}
+    attempt = {"folder": "attempt_1", "outcome": "truncated", "reason": "killed"}
+    path = tmp_path / "label.json"
+    path.write_text(json.dumps({**old, "engine": "espresso", "attempts": [attempt]}))
+    label = read_label(path)
+    assert (label.branch, label.states, label.ranks) == (None, [], 1)
+    assert (label.attempts[0].state, label.attempts[0].stopped_early) == (None, False)

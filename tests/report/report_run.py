@@ -13,6 +13,7 @@ from ase.calculators.emt import EMT
 from mlip_autopipec.artifacts import versions, write_json
 from mlip_autopipec.config import expand
 from mlip_autopipec.frames import ISOLATED_ATOM, new_frame
+from mlip_autopipec.labelling.audit import audit
 from mlip_autopipec.labelling.collect import collect
 from mlip_autopipec.labelling.labeller import Attempt, Label, write_label
 from mlip_autopipec.metrics import by_type, evaluate
@@ -99,7 +100,18 @@ def label(frame: Atoms, folder: Path, accepted: bool, reason: str, attempts: int
         engine_version="6.7MaX",
         cpu_seconds=seconds,
         warnings=["Warning: card &CELL ignored"],
-        attempts=[Attempt(folder=str(k), outcome="ok", reason="") for k in range(attempts)],
+        attempts=[
+            Attempt(
+                folder=str(k),
+                outcome="ok" if accepted and k == attempts - 1 else "scf_not_converged",
+                reason="",
+                wall_seconds=seconds / attempts,
+                changed={"mixing_beta": 0.3} if k else {},
+                why="charge sloshing: gentler mixing" if k else "first attempt",
+            )
+            for k in range(attempts)
+        ],
+        wall_seconds=seconds,
         settings={"spin_states": SPIN if accepted else []} if frame.info["config_type"] == ISOLATED_ATOM else {},
         **numbers,
     )
@@ -172,6 +184,20 @@ STRUCTURES = {
 }  # fmt: skip
 
 
+NOISE = {
+    "measured": True,
+    "reason": "2 labels run again with cutoffs x 1.25, k-points x 1.5, SCF accuracy / 100",
+    "energy_mev_per_atom": 1.37, "force_mev_per_angstrom": 22.9, "stress_gpa": 0.11,
+    "energy_raw_mev_per_atom": 40.2, "stress_raw_gpa": 0.9, "force_share": 0.02, "settings": None,
+    "failed": [{"name": "f9", "reason": "out of memory"}],
+    "frames": [{
+        "name": f"f{k}", "config_type": "rattle", "atoms": 4, "elements": {"Cu": 4}, "energy_mev_per_atom": 1.0 + k,
+        "force_mev_per_angstrom": 20.0, "force_max_mev_per_angstrom": 41.0, "label_force_mev_per_angstrom": 900.0,
+        "stress_gpa": None, "branch": [None, None], "core_seconds": 36.0,
+    } for k in range(2)],
+}  # fmt: skip
+
+
 def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | list[str]]:
     """Write the records of a run and return the named inputs of the rule `report`."""
     broken = broken or Crippled()
@@ -235,6 +261,18 @@ def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | li
         )
         write("assessments", f"assess/gen{generation}.json", decision, many=True)
 
+    review = {
+        "judged": 20, "method": "20 of 23 labels judged by a fit of 41 functions", "warnings": [], "retries": [],
+        "not_judged": [{"name": "f3", "config_type": "surface", "reason": "too few labels are like it"}] * 3,
+        "flagged": [{
+            "name": "f2", "uid": "f2", "config_type": "rattle", "outcome": "energy_outlier", "kind": "physics",
+            "reason": "the energy is 120 meV/atom above what the labels of like frames say (suspect from 50)",
+        }],
+        "corrected": {}, "confirmed": [],
+    }  # fmt: skip
+    write("review", "labeled/review.json", review)
+    write("noise", "label_noise.json", NOISE)
+    files.pop("review"), files.pop("noise")
     cells = [
         new_frame(
             bulk("Cu", a=A * (1 + x) ** (1 / 3), cubic=True),
@@ -248,6 +286,13 @@ def make_run(folder: Path, broken: Crippled | None = None) -> dict[str, str | li
     marked = [label(c, folder / "labeled/eos", k < broken.eos, broken.reason) for k, c in enumerate(cells)]
     eos_set, _, eos_record = collect(cells, marked, *atoms)
     write("eos_labels", "validation/eos_dft.json", eos_record)
+    audited = audit(
+        {"gen0": labels, "test": tested, "eos": marked, "atoms": atoms[1]},
+        collected=[folder / f"dataset_gen{broken.generations - 1}.json"],
+        reviews=[folder / "labeled/review.json"],
+        noise=folder / "label_noise.json",
+    )
+    write("audit", "audit.json", audited)
     eos, elastic, verdict = validate(eos_set, Model(1.02), found, config.validation)
     if not broken.elastic:
         elastic = {}

@@ -100,6 +100,34 @@ def test_page_says_the_verdict_in_words_and_shows_every_section(full):
     assert page.open == []
 
 
+def test_page_and_summary_say_what_became_of_the_labels(full):
+    _, page, summary = full
+    found = summary["audit"]
+    assert found["labels"] == 24 + 6 + 7 + 1
+    assert found["by_class"] == {
+        "ok": 37, "physics": 1, "structure": 0, "configuration": 0, "infrastructure": 0, "budget": 0,
+    }  # fmt: skip
+    assert found["rungs"] == [{"rung": "mixing_beta 0.3", "used": 3, "helped": 3}]
+    assert found["core_hours"] == pytest.approx((37 * 3.6 + 360) / 3600)
+    assert found["wasted_core_hours"] == pytest.approx((3.6 + 3 * 1.8) / 3600)
+    assert found["review"]["not_judged"] == 3
+    assert found["noise"]["force_mev_per_angstrom"] == 22.9
+    assert found["noise"]["labels"] == 2
+    assert summary["labels"]["not_started"] == 0
+    assert "mixing_beta 0.3 charge sloshing: gentler mixing 3 3" in page.text
+    assert "the energy is 120 meV/atom above what the labels of like frames say" in page.text
+    assert "1.37 meV/atom (constants per element taken out) and 22.9 meV/Å of a force component" in page.text
+    assert "1 such runs gave nothing" in page.text
+
+
+def test_without_an_audit_the_page_has_none(tmp_path):
+    files = make_run(tmp_path, Crippled(generations=1))
+    files.pop("audit")
+    _, page, summary = written(tmp_path, files=files)
+    assert summary["audit"] is None
+    assert "Audit of the labels" not in page.text
+
+
 def test_page_tells_the_material_its_parents_and_its_structures(full):
     _, page, summary = full
     assert summary["classification"][0]["class"] == "metal"

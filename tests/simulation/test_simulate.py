@@ -113,3 +113,12 @@ def test_a_basis_that_does_not_fit_its_own_data_is_not_converged_however_quiet_g
     assert decision["finished"]
     assert decision["converged"] is converged
     assert ("its own training data" in decision["reason"]) is not converged
+
+
+def test_a_spent_budget_of_core_hours_ends_the_loop_with_its_reason():
+    records = [{"walker": "a", "uncertain_frames": 4, "stopped": "gamma", "gamma_max": [30.0], "steps_done": 10}]
+    common = {"generation": 0, "labels_requested": 7, "generations_max": 3, "label_budget": 60}
+    decision = assess(records, **common, not_started=33, core_hours_max=0.5)
+    assert (decision["finished"], decision["converged"]) == (True, False)
+    assert decision["reason"].startswith("the budget of 0.5 core-hours is spent: 33 selected frames got no label")
+    assert not assess(records, **common)["finished"]

@@ -13,13 +13,13 @@ from ase.calculators.emt import EMT
 
 from mlip_autopipec.config.full import Structures
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.exploration.surrogate import load_surrogate
 from mlip_autopipec.frames import pairs
 from mlip_autopipec.structures.cells import space_group
 from mlip_autopipec.structures.matching import SAME_CRYSTAL_ANGSTROM, same_structure
 from mlip_autopipec.structures.random_search import draw, random_crystals
 from mlip_autopipec.structures.spacing import spacing
 from mlip_autopipec.structures.task import Task
+from mlip_autopipec.surrogates import load_surrogate
 
 
 def task_of(amounts: dict[str, float], kind: str, make_calculator: Any = EMT, seed: int = 1, **changes: Any) -> Task:

@@ -3,8 +3,8 @@
 import pytest
 from structures_tasks import make_task
 
-from mlip_autopipec.exploration.surrogate import load_surrogate
 from mlip_autopipec.structures.parents import merge_parents, relax_source
+from mlip_autopipec.surrogates import load_surrogate
 
 
 @pytest.fixture(scope="module")

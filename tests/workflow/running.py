@@ -45,12 +45,22 @@ def snakemake(
     )
 
 
-def killed_when(folder: Path, config: Path, ready: Callable[[], bool], timeout: float = 600) -> None:
+def counting_pw(folder: Path, starts: Path, seconds: float = 0.0) -> Path:
+    """A pw.x that writes down where it is started, waits, and is the real one."""
+    path = folder / "bin" / "pw.x"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\necho "$PWD" >> {starts}\nsleep {seconds}\nexec {shutil.which("pw.x")} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def killed_when(
+    folder: Path, config: Path, ready: Callable[[], bool], timeout: float = 600, target: str | None = None
+) -> None:
     """Start a run and end all its processes with SIGKILL as soon as `ready`."""
     with open(folder / "killed.log", "w") as log:
-        process = subprocess.Popen(
-            command(folder, config), cwd=folder, stdout=log, stderr=log, start_new_session=True, env=dict(os.environ)
-        )
+        words = command(folder, config, *([target] if target else []))
+        process = subprocess.Popen(words, cwd=folder, stdout=log, stderr=log, start_new_session=True)
         end = time.monotonic() + timeout
         while not ready():
             if process.poll() is not None or time.monotonic() > end:

@@ -4,12 +4,13 @@ import json
 import re
 import sqlite3
 import subprocess
+from collections import Counter
 
 import numpy as np
 import pytest
 import yaml
 from ase.units import Ry
-from running import QUICKSTART, killed_when, needs_pw, snakemake
+from running import QUICKSTART, counting_pw, killed_when, needs_pw, snakemake
 
 from mlip_autopipec.frames import read_frames
 from mlip_autopipec.labelling.labeller import read_label
@@ -19,17 +20,29 @@ pytestmark = [pytest.mark.pipeline, needs_pw, pytest.mark.timeout(2400)]
 
 
 class Finished:
-    """A quickstart that was killed once and then finished."""
+    """A quickstart that was killed once and then finished, with a pw.x that writes down its starts."""
 
     def __init__(self, folder):
         self.folder = folder
         self.run = folder / "results" / "quickstart"
-        labels = self.run / "labeled" / "gen0"
-        killed_when(folder, QUICKSTART, lambda: len(list(labels.glob("*.json"))) >= 6)
-        self.before = {path: path.stat().st_mtime_ns for path in self.run.glob("labeled/*/*.json")}
+        config = yaml.safe_load(QUICKSTART.read_text())
+        config["labelling"]["command"] = str(counting_pw(folder, folder / "starts"))
+        self.config = folder / "quickstart.yaml"
+        self.config.write_text(yaml.safe_dump(config))
+        killed_when(folder, self.config, lambda: len(self.labels("gen0")) >= 6)
+        self.before, self.starts_before = self.labels(), self.starts()
         self.texts_before = [path.read_text() for path in self.run.glob("**/*.json")]
-        self.output = snakemake(folder, QUICKSTART, timeout=1800)
+        self.output = snakemake(folder, self.config, timeout=1800)
         self.summary = json.loads((self.run / "summary.json").read_text())
+
+    def labels(self, batch="*"):
+        """When each label was written."""
+        found = [path for name in ("atoms", "eos", "test", "gen*") for path in self.run.glob(f"labeled/{name}/*.json")]
+        return {path: path.stat().st_mtime_ns for path in found if path.stem != "review" and path.match(f"{batch}/*")}
+
+    def starts(self):
+        """How often pw.x was started for each label."""
+        return Counter(re.findall(r"/labeled/(\w+/\w+)/", (self.folder / "starts").read_text()))
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +55,18 @@ def test_a_killed_run_leaves_nothing_half_written_and_keeps_its_labels(finished)
     for text in finished.texts_before:
         json.loads(text)
     for path, when in finished.before.items():
-        assert path.stat().st_mtime_ns == when, f"{path.name} was labelled twice"
+        name = f"{path.parent.name}/{path.stem}"
+        assert path.stat().st_mtime_ns == when, f"{name} was labelled twice"
+        assert finished.starts()[name] == finished.starts_before[name], f"pw.x was started again for {name}"
+
+
+def test_what_labels_cost_was_foretold(finished):
+    told = json.loads((finished.run / "frames" / "gen1.json").read_text())["forecast"]
+    assert told["fitted_to_labels"] >= 40
+    lines = [json.loads(line) for line in (finished.run / "labeled" / "ledger.jsonl").read_text().splitlines()]
+    spent = sum(line["core_seconds"] for line in lines if line["batch"] == "gen1") / 3600
+    assert told["core_hours"] / 2 < spent < 2 * told["core_hours"]
+    assert "Generation 1: about 10 labels" in finished.output.stdout
 
 
 def test_the_run_ends_with_what_came_of_it(finished):
@@ -136,21 +160,21 @@ def test_the_bundle_is_whole_and_its_potential_works(finished, tmp_path):
 
 
 def test_the_same_command_again_does_nothing(finished):
-    again = snakemake(finished.folder, QUICKSTART)
+    again = snakemake(finished.folder, finished.config)
     assert again.returncode == 0
     assert "Nothing to be done" in again.stdout
     assert again.stdout.count("Finished jobid") == 0
 
 
 def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished, tmp_path):
-    config = yaml.safe_load(QUICKSTART.read_text()) | {"training": {"energy_weights": 20.0}}
+    config = yaml.safe_load(finished.config.read_text()) | {"training": {"energy_weights": 20.0}}
     changed = tmp_path / "changed.yaml"
     changed.write_text(yaml.safe_dump(config))
     plan = snakemake(finished.folder, changed, options=("--dry-run",))
     rules = {line.split()[0] for line in plan.stdout.splitlines() if line.split()[1:] and line.split()[1].isdigit()}
     assert {"train", "simulate", "assess"} <= rules
     assert not {"label", "explore", "sample", "relax", "generate", "structures", "collect_test"} & rules
-    first = {path: path.stat().st_mtime_ns for path in finished.run.glob("labeled/*/*.json")}
+    first = finished.labels()
     done = snakemake(finished.folder, changed, timeout=1500)
     assert done.returncode == 0, done.stdout
     assert json.loads((finished.run / "potential_gen0.json").read_text())["energy_weight"] == 20.0
@@ -160,26 +184,29 @@ def test_a_changed_training_parameter_trains_again_and_repeats_no_label(finished
     assert "Nothing to be done" in snakemake(finished.folder, changed).stdout
 
 
-def planned_labels(finished, tmp_path, target, section, key, value):
-    """Numbers of labels in the job tables (a dry run prints two) when one value of the config is another."""
-    config = yaml.safe_load(QUICKSTART.read_text())
+def planned(finished, tmp_path, target, section, key, value):
+    """Numbers of jobs by rule in a dry run when one value of the config is another."""
+    config = yaml.safe_load(finished.config.read_text())
     config[section][key] = value
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(config))
     plan = snakemake(finished.folder, tmp_path / "other.yaml", f"results/quickstart/{target}", options=("--dry-run",))
-    return {int(line.split()[1]) for line in plan.stdout.splitlines() if line.startswith("label ")}
+    rows = [line.split() for line in plan.stdout.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 
 def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, tmp_path):
-    changed = ("validation", "eos_volume_strain_max", 0.09)
-    assert planned_labels(finished, tmp_path, "validation/eos_dft.extxyz", *changed) == {11}
+    jobs = planned(finished, tmp_path, "validation/eos_dft.extxyz", "validation", "eos_volume_strain_max", 0.09)
+    assert jobs["eos_cells"] == 1
+    assert jobs["collect_eos"] == 1
+    assert jobs["label"] == len(list(finished.run.glob("labeled/eos/jobs/*.json")))
 
 
 def test_other_dft_settings_label_everything_anew(finished, tmp_path):
-    planned = planned_labels(finished, tmp_path, "dataset_gen0.extxyz", "labelling", "ecutwfc_ry", 21)
-    # Generation 0 and the isolated atom. One label may have ended at the very moment of the kill, before Snakemake
-    # wrote down its parameters: it is not planned again, and `collect` refuses the mixture.
-    assert planned
-    assert planned <= {40, 41}
+    jobs = planned(finished, tmp_path, "dataset_gen0.extxyz", "labelling", "ecutwfc_ry", 21)
+    # Generation 0 and the isolated atom. One job may have ended at the very moment of the kill, before Snakemake wrote
+    # down its parameters: it is not planned again, and `collect` refuses the mixture.
+    expected = 1 + len(list(finished.run.glob("labeled/gen0/jobs/*.json")))
+    assert expected - 1 <= jobs["label"] <= expected
 
 
 def everything_fits_together(run):

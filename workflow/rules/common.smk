@@ -2,6 +2,15 @@
 
 import json
 import os
+from pathlib import Path
+
+from snakemake.logging import logger
+
+from mlip_autopipec.labelling import forecast, jobs
+from mlip_autopipec.labelling.cells import read_cells
+from mlip_autopipec.labelling.ledger import Ledger, turns
+
+PARTITIONS = {}
 
 
 def say_at_dry_run():
@@ -10,44 +19,112 @@ def say_at_dry_run():
         print(console.start_text(CONFIG, RUN, inferred_summary(CONFIG, CHOICES)))
 
 
-def frame_names(path):
-    """Names of the frames in an extended XYZ file, read from its comment lines only: this is called many times."""
-    return console.frame_names(path)
-
-
-def frames_of(batch):
-    """Names of the frames of one batch of labels; the file that lists them is made first when it has to be."""
-    if batch == "atoms":
-        return ELEMENTS
-    if batch == "eos":
-        return [f"v{k}" for k in range(CONFIG.validation.eos_points)]
-    if batch == "test":
-        return frame_names(checkpoints.test_frames.get().output.frames)
-    return frame_names(
-        checkpoints.select.get(gen=batch.removeprefix("gen")).output.frames
-    )
-
-
-def labels_of(batch):
-    """Label files of one batch."""
-    return [f"{RUN}/labeled/{batch}/{frame}.json" for frame in frames_of(batch)]
-
-
 def frames_file(batch):
-    """The file a label's frame is read from. Frames of a generation or of the test are named by their content, so that a
-    younger file is no reason to label them again; an element or v0, v1, ... says nothing about its cell.
+    """The file a batch's frames are read from."""
+    return f"{RUN}/frames/{batch}.extxyz"
+
+
+def batch_is_selected(batch):
+    """Wait for the checkpoint that decides which frames a batch has. Isolated atoms are known from the start."""
+    if batch == "test":
+        checkpoints.test_frames.get()
+    elif batch == "eos":
+        checkpoints.eos_cells.get()
+    elif batch != "atoms":
+        checkpoints.select.get(gen=batch.removeprefix("gen"))
+
+
+def partition(batch):
+    """The labelling jobs of a batch whose frames are there. The same in every process: from frames and config alone."""
+    if batch == "atoms":
+        cells = jobs.atom_cells(ELEMENTS, CONFIG.labelling.atom_box_angstrom)
+    else:
+        cells = read_cells(frames_file(batch))
+    known = PARTITIONS.get(batch)
+    if known is None or known[0] != cells:
+        make = jobs.one_each if batch == "atoms" else jobs.partition
+        PARTITIONS[batch] = known = (cells, make(cells, CONFIG.labelling))
+        announce(batch, known[1])
+    return known[1]
+
+
+def announce(batch, made):
+    """Say what the labels of a generation will cost, once, when they are known and not there yet."""
+    if not (workflow.is_main_process and batch.startswith("gen")) or workflow.dryrun:
+        return
+    path = frames_file(batch)
+    missing = [
+        name
+        for job in made
+        for name in job.names
+        if not label_file(batch, name).exists()
+    ]
+    if missing:
+        told = forecast.of_batch(path, CONFIG, Ledger(Path(f"{RUN}/labeled")))
+        logger.info(f"Generation {batch[3:]}: {told.text()}, jobs: {len(made)}")
+
+
+def label_file(batch, name):
+    """A label's verdict."""
+    return Path(f"{RUN}/labeled/{batch}/{name}.json")
+
+
+def jobs_of(batch):
+    """Records of the labelling jobs of one batch; the file that lists its frames is made first when it has to be."""
+    batch_is_selected(batch)
+    return [
+        f"{RUN}/labeled/{batch}/jobs/{k}.json" for k in range(len(partition(batch)))
+    ]
+
+
+def job_of(wildcards):
+    """The labelling job behind a record."""
+    made = partition(wildcards.batch)
+    if int(wildcards.job) >= len(made):
+        raise WorkflowError(
+            f"{wildcards.batch} has {len(made)} labelling jobs, from 0 on: there is no job {wildcards.job}."
+        )
+    return made[int(wildcards.job)]
+
+
+def threads_of(wildcards):
+    """Cores of a labelling job; one while its frames, and so its labels, are still to be chosen."""
+    known = wildcards.batch == "atoms" or os.path.exists(frames_file(wildcards.batch))
+    return job_of(wildcards).ranks if known else 1
+
+
+def turns_of(wildcards):
+    """How often labels of a job were asked for anew, by deleting their files or by a larger budget."""
+    names = job_of(wildcards).names
+    ledger = Ledger(Path(f"{RUN}/labeled"))
+    return turns(ledger, wildcards.batch, names, CONFIG.labelling.core_hours_max)
+
+
+def frames_to_label(batch):
+    """Frames of a generation or of the test are named by their content, so that a younger file is no reason to look at
+    their labels again; an element or v0, v1, ... says nothing about its cell.
     """
-    path = f"{RUN}/frames/{batch}.extxyz"
+    path = frames_file(batch)
     return path if batch in ("atoms", "eos") else ancient(path)
 
 
-def labels_until(wildcards):
-    """Label files of all generations up to this one."""
+def jobs_until(wildcards):
+    """Records of the labelling jobs of all generations up to this one."""
     return [
-        label
+        record
         for gen in range(int(wildcards.gen) + 1)
-        for label in labels_of(f"gen{gen}")
+        for record in jobs_of(f"gen{gen}")
     ]
+
+
+def reviews_before(wildcards):
+    """Reviews of the generations before this one."""
+    return [f"{RUN}/labeled/gen{gen}/review.json" for gen in range(int(wildcards.gen))]
+
+
+def reviews_until(wildcards):
+    """Reviews of all generations up to this one."""
+    return reviews_before(wildcards) + [f"{RUN}/labeled/gen{wildcards.gen}/review.json"]
 
 
 def frames_until(wildcards):
@@ -118,6 +195,23 @@ def of_the_loop(wildcards):
         "eos": f"{RUN}/validation/eos.json",
         "eos_labels": f"{RUN}/validation/eos_dft.json",
         "elastic": f"{RUN}/validation/elastic.json",
+        "audit": f"{RUN}/audit.json",
+    }
+
+
+def of_the_audit(wildcards):
+    """All label jobs of a run, what became of their labels, and the reviews."""
+    last = last_generation()
+    batches = ["atoms", "eos", "test", *(f"gen{gen}" for gen in range(last + 1))]
+    return {
+        "frames": [frames_file(batch) for batch in batches],
+        "jobs": [record for batch in batches for record in jobs_of(batch)],
+        "collected": [
+            f"{RUN}/dataset_gen{last}.json",
+            f"{RUN}/testset.json",
+            f"{RUN}/validation/eos_dft.json",
+        ],
+        "reviews": [f"{RUN}/labeled/gen{gen}/review.json" for gen in range(last + 1)],
     }
 
 

@@ -4,9 +4,9 @@
 use rule collect as collect_eos with:
     input:
         frames=f"{RUN}/frames/eos.extxyz",
-        labels=lambda wildcards: labels_of("eos"),
+        jobs=lambda wildcards: jobs_of("eos"),
         atoms=f"{RUN}/frames/atoms.extxyz",
-        atom_labels=lambda wildcards: labels_of("atoms"),
+        atom_jobs=lambda wildcards: jobs_of("atoms"),
     output:
         dataset=f"{RUN}/validation/eos_dft.extxyz",
         quarantine=f"{RUN}/validation/eos_quarantine.extxyz",

@@ -1,4 +1,4 @@
-"""Frames to labels: which frames, one Quantum ESPRESSO run each, and the dataset they make."""
+"""Frames to labels: which frames, the jobs that label them, and the dataset they make."""
 
 
 rule atoms:
@@ -18,7 +18,7 @@ rule atoms:
         "../../scripts/atoms.py"
 
 
-rule eos_cells:
+checkpoint eos_cells:
     """The reference larger and smaller: cells of the equation of state, or a molecule breathing."""
     input:
         parents=f"{RUN}/parents.extxyz",
@@ -65,6 +65,7 @@ checkpoint select:
         unpack(to_select_from),
     output:
         frames=f"{RUN}/frames/gen{{gen}}.extxyz",
+        record=f"{RUN}/frames/gen{{gen}}.json",
     log:
         f"{RUN}/logs/select/gen{{gen}}.log",
     conda:
@@ -84,37 +85,96 @@ checkpoint select:
 
 
 rule label:
-    """One Quantum ESPRESSO run in a folder of its own; a failure is a result, recorded and kept.
+    """Labels of several frames, each in a folder of its own; a failure is a result, recorded and kept.
 
-    A fault of the set-up, which every label would meet, fails the job and stops the run.
+    Only the job's record is an output: labels stand beside it in `labeled/<batch>/` and are never made twice, whatever
+    happens to the record. A fault of the set-up, which every label would meet, fails the job and stops the run. A failure
+    of the machine fails the job too, and its retries, with more memory and time, make the labels that are missing.
     """
     input:
-        frames=lambda wildcards: frames_file(wildcards.batch),
+        frames=lambda wildcards: frames_to_label(wildcards.batch),
     output:
-        label=f"{RUN}/labeled/{{batch}}/{{frame}}.json",
-        raw=f"{RUN}/labeled/{{batch}}/{{frame}}.pwo",
+        record=f"{RUN}/labeled/{{batch}}/jobs/{{job}}.json",
     log:
-        f"{RUN}/logs/label/{{batch}}/{{frame}}.log",
+        f"{RUN}/logs/label/{{batch}}/{{job}}.log",
+    retries: jobs.RETRIES
+    conda:
+        "../../envs/pipeline.yaml"
+    threads: threads_of
+    resources:
+        mem_mb=lambda wildcards, threads, attempt: job_of(wildcards).mem_mb(
+            attempt, threads
+        ),
+        runtime=lambda wildcards, threads, attempt: job_of(wildcards).minutes(
+            CONFIG.labelling, attempt, threads
+        ),
+        attempt=lambda wildcards, attempt: attempt,
+    params:
+        surface=CONFIG.labelling.surface(),
+        frames=lambda wildcards: list(job_of(wildcards).names),
+        turns=turns_of,
+    message:
+        "Labelling {wildcards.batch}, job {wildcards.job}"
+    script:
+        "../../scripts/label.py"
+
+
+rule review:
+    """Labels that stand out among their neighbours, or whose moment collapsed: retried or kept out of the dataset."""
+    input:
+        frames=frames_until,
+        jobs=jobs_until,
+        before=reviews_before,
+    output:
+        review=f"{RUN}/labeled/gen{{gen}}/review.json",
+    log:
+        f"{RUN}/logs/review/gen{{gen}}.log",
     conda:
         "../../envs/pipeline.yaml"
     resources:
-        mem_mb=2000,
-        runtime=CONFIG.labelling.max_seconds // 60 + 10,
+        mem_mb=4000,
+        runtime=CONFIG.labelling.max_seconds // 60 + 30,
     params:
-        surface=CONFIG.labelling.surface(),
+        outlier_ev_per_atom=CONFIG.labelling.outlier_ev_per_atom,
     message:
-        "Labelling {wildcards.batch} {wildcards.frame}"
+        "Generation {wildcards.gen}: reviewing labels"
     script:
-        "../../scripts/label.py"
+        "../../scripts/review.py"
+
+
+rule label_noise:
+    """How far labels are from better converged ones, measured on a sample of generation 0."""
+    input:
+        frames=f"{RUN}/frames/gen0.extxyz",
+        jobs=lambda wildcards: jobs_of("gen0"),
+        review=f"{RUN}/labeled/gen0/review.json",
+    output:
+        noise=f"{RUN}/label_noise.json",
+    log:
+        f"{RUN}/logs/label_noise.log",
+    conda:
+        "../../envs/pipeline.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=CONFIG.labelling.noise_labels * CONFIG.labelling.max_seconds // 60 + 30,
+    params:
+        labels=CONFIG.labelling.noise_labels,
+        surface=CONFIG.labelling.surface(),
+        seed=CONFIG.seed,
+    message:
+        "Measuring the noise of the labels on {params.labels} of them"
+    script:
+        "../../scripts/label_noise.py"
 
 
 rule collect:
     """All accepted labels so far in one dataset, all others in quarantine with the reason."""
     input:
         frames=frames_until,
-        labels=labels_until,
+        jobs=jobs_until,
+        reviews=reviews_until,
         atoms=f"{RUN}/frames/atoms.extxyz",
-        atom_labels=lambda wildcards: labels_of("atoms"),
+        atom_jobs=lambda wildcards: jobs_of("atoms"),
     output:
         dataset=f"{RUN}/dataset_gen{{gen}}.extxyz",
         quarantine=f"{RUN}/quarantine_gen{{gen}}.extxyz",
@@ -135,9 +195,9 @@ rule collect:
 use rule collect as collect_test with:
     input:
         frames=f"{RUN}/frames/test.extxyz",
-        labels=lambda wildcards: labels_of("test"),
+        jobs=lambda wildcards: jobs_of("test"),
         atoms=f"{RUN}/frames/atoms.extxyz",
-        atom_labels=lambda wildcards: labels_of("atoms"),
+        atom_jobs=lambda wildcards: jobs_of("atoms"),
     output:
         dataset=f"{RUN}/testset.extxyz",
         quarantine=f"{RUN}/quarantine_test.extxyz",

@@ -12,10 +12,14 @@ FACTOR = {"factor": f"{RUN}/factor_gen{{gen}}.npz"} if LINEAR else {}
 if POSTERIOR:
     FACTOR["posterior"] = f"{RUN}/potential_gen{{gen}}_posterior.npz"
 
+# Of the labels this run makes: given data say nothing of how they would be at tighter settings.
+NOISE = {} if OWN_DATA else {"noise": f"{RUN}/label_noise.json"}
+
 
 rule train:
     """Search the hyperparameters and fit the potential to all accepted labels."""
     input:
+        **NOISE,
         dataset=f"{RUN}/dataset_gen{{gen}}.extxyz",
         record=f"{RUN}/dataset_gen{{gen}}.json",
     output:

@@ -33,6 +33,7 @@ if POSTERIOR:
     rule uncertainty:
         """Errors to be expected, calibrated on held-out labels and measured on the test set; a committee of potentials."""
         input:
+            **NOISE,
             potential=of_last_generation(
                 "potential_gen{gen}.yaml",
                 "potential_gen{gen}.asi",
@@ -60,6 +61,28 @@ if POSTERIOR:
             "Calibrating uncertainties and drawing a committee"
         script:
             "../../scripts/uncertainty.py"
+
+
+if not OWN_DATA:
+
+    rule audit:
+        """What became of all labels: counts, recoveries, core-hours spent and wasted, suspects, noise."""
+        input:
+            unpack(of_the_audit),
+            noise=f"{RUN}/label_noise.json",
+        output:
+            record=f"{RUN}/audit.json",
+        log:
+            f"{RUN}/logs/audit.log",
+        conda:
+            "../../envs/pipeline.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=20,
+        message:
+            "Auditing the labels"
+        script:
+            "../../scripts/audit.py"
 
 
 rule report:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from mlip_autopipec.config import elements, magnetism
+from mlip_autopipec.config.fetching import how_to_install, to_fetch
 from mlip_autopipec.config.full import Config
+from mlip_autopipec.config.label_source import LabelSource, label_source
 from mlip_autopipec.config.pseudopotentials import functional_of, missing_pseudopotentials, unconverged_files
 
 HEAVY_FROM = 72  # Hf: spin-orbit coupling moves energies by 10 meV/atom and more
@@ -19,19 +23,28 @@ SOFT_ANIONS = frozenset({"Cl", "Br", "I", "S", "Se", "Te"})
 
 def cautions(config: Config) -> list[str]:
     """Limits of the labels that this configuration makes; nothing here stops a run."""
+    source = label_source(config.labelling)
+    if source.dft is not True or config.labelling.engine == "calculator":
+        return _of_a_teacher(config, source)
     symbols, classes = set(config.elements), config.material_class
     functional = functional_of(config.labelling.pseudopotentials, config.labelling.pseudo_dir)
     found = []
-    if missing := missing_pseudopotentials(config):
-        found.append(
-            "pseudopotentials are missing, and no label can be made: " + "; ".join(missing) + ". Put the files into "
-            f"one of {', '.join(config.labelling.pseudo_dir)}, or name others in labelling.pseudopotentials."
-        )
-    unknown = [s for s in config.elements if s in UNKNOWN_TO_SEVENNET]
-    if unknown and config.exploration.surrogate == "sevennet-0":
-        found.append(
-            f"the surrogate {config.exploration.surrogate} does not know {', '.join(unknown)}: nothing can run."
-        )
+    if config.labelling.engine == "vasp":
+        found.append("the engine vasp was never run with a real VASP: look at the first labels yourself.")
+    elif missing := missing_pseudopotentials(config):
+        fetched = [symbol for symbols in to_fetch(config).values() for symbol in symbols]
+        if len(fetched) == len(missing):
+            found.append(
+                "pseudopotentials are missing, and fetched before the first job where there is a network: "
+                + "; ".join(missing)
+                + f". By hand: python -m mlip_autopipec.labelling.espresso.pseudopotentials {quote(config.composition)}"
+            )
+        else:
+            found.append(
+                f"pseudopotentials are missing, and no label can be made: {'; '.join(missing)}. "
+                f"{how_to_install(config)}."
+            )
+    found += _unknown_to_the_surrogate(config)
     f_shell = sorted(symbols & ((elements.LANTHANIDES | elements.ACTINIDES) - {"La", "Lu", "Ac", "Lr"}))
     if f_shell:
         found.append(
@@ -72,14 +85,38 @@ def cautions(config: Config) -> list[str]:
     if own := unconverged_files(config.labelling.pseudopotentials, config.labelling.pseudo_dir):
         found.append(
             f"cutoffs may not be converged: {', '.join(own)} {'is' if len(own) == 1 else 'are'} not of SSSP's table of "
-            "tested cutoffs, and labels are no better than theirs."
+            "tested cutoffs, and labels are no better than theirs. SSSP's own files are fetched with: python -m "
+            f"mlip_autopipec.labelling.espresso.pseudopotentials {quote(config.composition)}"
         )
     if config.labelling.nspin == 2:
         carriers = ", ".join(config.labelling.starting_magnetization) or "all elements"
         found.append(
-            f"magnetic order: the moments of {carriers} start high and all parallel; an antiferromagnet or a "
-            "paramagnet needs moments of your own, and the potential knows positions only, not spins."
+            f"magnetic order: a frame's label is the lowest of the states that the moments of {carriers} start from "
+            f"({', '.join(config.labelling.magnetic_states) or 'high'}; antiferro is the plainest antiferromagnet). "
+            "Longer periods, canted moments and a paramagnet's disorder are not tried, and the potential knows "
+            "positions only, not spins: it is the ground state's, not that of disordered moments above Tc."
         )
     if functional != "PBE":
         found.append(f"labels are made with {functional}: cells are not PBE's.")
     return found
+
+
+def _of_a_teacher(config: Config, source: LabelSource) -> list[str]:
+    found = [f"{source.words.removesuffix('.')}: the potential is at best as right as they are."]
+    if config.labelling.calculator == config.exploration.surrogate:
+        found.append(
+            f"{source.name} explores and labels: that its holes and errors are found out is not to be hoped for."
+        )
+    if source.dft is False:
+        found.append(
+            "energies of isolated atoms are the teacher's, too, which may never have seen one: cohesive energies "
+            "are no better than that."
+        )
+    return found + _unknown_to_the_surrogate(config)
+
+
+def _unknown_to_the_surrogate(config: Config) -> list[str]:
+    unknown = [s for s in config.elements if s in UNKNOWN_TO_SEVENNET]
+    if not unknown or config.exploration.surrogate != "sevennet-0":
+        return []
+    return [f"the surrogate {config.exploration.surrogate} does not know {', '.join(unknown)}: nothing can run."]

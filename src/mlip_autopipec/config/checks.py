@@ -9,9 +9,10 @@ from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.elements import NOBLE_GASES
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.kinds import VACUUM_ANGSTROM
+from mlip_autopipec.config.label_source import SURROGATE_NAMES
 from mlip_autopipec.config.own_data import files_of
 from mlip_autopipec.config.sites import shared_sites
-from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.errors import ConfigError, nearest
 
 
 def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
@@ -25,6 +26,7 @@ def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
             composition has not, or files of structures that cannot be used.
     """
     _check_class(config)
+    _check_engine(config)
     _check_elements(config)
     _check_sources(config)
     for name in config.structures.prototypes:
@@ -54,6 +56,27 @@ def _check_class(config: Config) -> None:
         raise ConfigError(
             "class", classes, f"an alloy has several elements, and {config.composition} has one",
             "Write all elements in composition, or leave class out.",
+        )  # fmt: skip
+
+
+def _check_engine(config: Config) -> None:
+    s = config.labelling
+    key = "labelling.calculator"
+    known = f"'package.module:Name', or the name of a surrogate: {', '.join(SURROGATE_NAMES)}"
+    if s.engine != "calculator":
+        if s.calculator:
+            raise ConfigError(
+                key, s.calculator, f"labels are made by the engine {s.engine}, which has no calculator",
+                "Write 'engine: calculator' beside it, or leave it out.",
+            )  # fmt: skip
+        return
+    if not s.calculator:
+        raise ConfigError(key, s.calculator, "the engine calculator needs one", f"Write {known}.")
+    module, colon, name = s.calculator.partition(":")
+    if s.calculator not in SURROGATE_NAMES and not (module and colon and name):
+        raise ConfigError(
+            key, s.calculator, "not an import path, nor the name of a surrogate",
+            f"Write {known}.{nearest(s.calculator, SURROGATE_NAMES)}",
         )  # fmt: skip
 
 

@@ -13,7 +13,9 @@ from mlip_autopipec.config.cautions import cautions
 from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.own_data import DataConfig
+from mlip_autopipec.config.rules_engines import WITHOUT_EFFECT
 
+NOT_SHOWN = {"class", "labelling.pseudopotential_md5"}
 DEFECTS = frozenset({"vacancies", "interstitials", "antisites"})
 
 
@@ -52,13 +54,14 @@ def write_dump(path: str | os.PathLike[str], config: Config | DataConfig, choice
 def inferred_summary(config: Config | DataConfig, choices: dict[str, Choice]) -> str:
     """What was inferred, for the start of a run: an entry per rule whose value matters here, then cautions.
 
-    The class is left out: those who show this say it before, with its reasons. Lines have 120 columns at most.
+    The class is left out: those who show this say it before, with its reasons; checksums tell a person nothing. Lines
+    have 120 columns at most.
     """
     idle = without_effect(config) if isinstance(config, Config) else set()
     chosen = {
         key: choice
         for key, choice in choices.items()
-        if choice.by not in ("user", "default") and choice.value not in ("", [], {}, 0) and key not in idle | {"class"}
+        if choice.by not in ("user", "default") and choice.value not in ("", [], {}, 0) and key not in idle | NOT_SHOWN
     }
     entries = [f"{key} = {_shown(choice.value)}  ({choice.why})" for key, choice in chosen.items()]
     return "\n".join(wrapped(entry) for entry in [*entries, *(f"Mind: {caution}" for caution in _cautions(config))])
@@ -73,7 +76,7 @@ def wrapped(text: str, indent: str = "  ") -> str:
 
 
 def without_effect(config: Config) -> set[str]:
-    """Keys of `structures` that nothing asks for with these sources and counts."""
+    """Keys that nothing asks for with these sources, counts and this labelling engine."""
     s = config.structures
     made = {name for name, number in s.counts.items() if number}
     molecular = "molecule" in s.sources
@@ -92,7 +95,8 @@ def without_effect(config: Config) -> set[str]:
         "condensed_molecules": "condensed" not in made,
         "vacuum_angstrom": not molecular and not made & {"surfaces", "dimers", "clusters"} and not s.files,
     }
-    return {f"structures.{name}" for name, unused in idle.items() if unused}
+    of_the_engine = WITHOUT_EFFECT.get(config.labelling.engine, frozenset())
+    return {f"structures.{name}" for name, unused in idle.items() if unused} | {f"labelling.{k}" for k in of_the_engine}
 
 
 def _shown(value: Any) -> str:

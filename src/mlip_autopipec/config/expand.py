@@ -13,7 +13,9 @@ from mlip_autopipec.config import (  # noqa: F401 - each of rules_* registers it
     rules_amounts,
     rules_cells,
     rules_dynamics,
+    rules_engines,
     rules_labelling,
+    rules_spin,
     rules_structures,
     rules_training,
 )

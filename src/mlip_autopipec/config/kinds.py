@@ -96,7 +96,7 @@ Tried = Annotated[
 ]
 Trainer = Annotated[str, AfterValidator(known_trainer)]
 Engine = Annotated[str, AfterValidator(known_engine)]
-MagneticState = Literal["high", "low", "antiferro"]
+MagneticState = Literal["high", "low", "antiferro", "ferri"]
 MagneticStates = Annotated[
     list[MagneticState], BeforeValidator(listed, json_schema_input_type=MagneticState | list[MagneticState])
 ]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -24,8 +27,8 @@ class Labelling(Section):
 
     engine: Engine = Field(
         "espresso",
-        description="What makes the labels: espresso (Quantum ESPRESSO), calculator (any ASE calculator, a teacher in "
-        "place of DFT), vasp (through ASE), or an engine that an installed package offers.",
+        description="What makes the labels: espresso (Quantum ESPRESSO), calculator (any ASE calculator, as a "
+        "teacher), vasp (through ASE), or an engine that an installed package offers.",
     )
     protocol: Literal["fast", "balanced", "stringent"] = Field(
         "balanced",
@@ -41,12 +44,19 @@ class Labelling(Section):
     )
     pseudo_dir: Words = Field(description="Folders where pseudopotential files are looked for, in order.")
     pseudopotentials: dict[Symbol, FileName] = Field(description="UPF file by element.")
+    pseudopotential_md5: dict[Symbol, str] = Field(
+        {}, description="MD5 of each pseudopotential file: another file of the same name makes the labels anew."
+    )
     sssp_download: bool = Field(
         True,
         description="Fetch missing SSSP files into a cache before the first job, on the machine that runs snakemake.",
     )
-    ecutwfc_ry: Positive = Field(description="Plane-wave cutoff of the wavefunctions, Ry.")
-    ecutrho_ry: Positive = Field(description="Plane-wave cutoff of the density, Ry.")
+    ecutwfc_ry: Positive | None = Field(
+        description="Plane-wave cutoff of the wavefunctions, Ry; null with engine calculator, which has none."
+    )
+    ecutrho_ry: Positive | None = Field(
+        description="Plane-wave cutoff of the density, Ry; null with engines calculator and vasp."
+    )
     kspacing_per_angstrom: Positive = Field(description="Largest distance of k-points, 1/A, counting the factor 2 pi.")
     kmesh: Annotated[list[Count], Field(min_length=3, max_length=3)] | None = Field(
         None,
@@ -65,8 +75,9 @@ class Labelling(Section):
         description="Starting moments by element, as a fraction of the valence electrons (with nspin 2)."
     )
     magnetic_states: MagneticStates = Field(
-        description="Starting states that are tried of every frame with spin, the lowest is kept: high (the moments of "
-        "starting_magnetization, parallel), low (parallel, small), antiferro (alternating, where the lattice allows)."
+        description="Starting states that are tried of every frame with moments, the lowest is kept: high (the moments "
+        "of starting_magnetization, parallel), low (parallel, small), antiferro (neighbours against each other, where "
+        "the lattice allows), ferri (V, Cr, Mn and lanthanides against Fe, Co and Ni)."
     )
     conv_thr_ry_per_atom: Positive = Field(1e-9, description="SCF accuracy per atom, Ry.")
     electron_maxstep: Count = Field(80, description="SCF iterations before another attempt is made.")
@@ -87,7 +98,9 @@ class Labelling(Section):
         3, description="Accepted labels that are run again at tighter settings: the difference is the label noise."
     )
     seconds_per_job: Count = Field(
-        60, description="Labels are put together into one job up to about so many seconds of estimated work."
+        600,
+        description="Short labels are put together into one job up to about so many seconds of estimated work; into "
+        "shorter jobs (10 s at least) where there would be fewer than 64.",
     )
     infrastructure_failures_max: Count = Field(
         3, description="A labelling job pauses the run after so many failures of the machine in a row."
@@ -107,9 +120,30 @@ class Labelling(Section):
 
     def surface(self) -> dict[str, Any]:
         """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
+        if self.engine == "calculator":
+            return {
+                "engine": self.engine, "calculator": self.calculator, "calculator_options": self.calculator_options,
+                "files": {name: digest(name) for name in named_files(self.calculator_options)},
+            }  # fmt: skip
         names = (
-            "engine", "pseudopotentials", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom", "kmesh", "kshift",
-            "smearing", "degauss_ry", "nspin", "starting_magnetization", "magnetic_states", "conv_thr_ry_per_atom",
-            "calculator", "calculator_options",
+            "engine", "pseudopotentials", "pseudopotential_md5", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom",
+            "kmesh", "kshift", "smearing", "degauss_ry", "nspin", "starting_magnetization", "magnetic_states",
+            "conv_thr_ry_per_atom",
         )  # fmt: skip
         return self.model_dump(include=set(names))
+
+
+def named_files(options: Any) -> list[str]:
+    """Files that the options of a calculator name, such as those of a model."""
+    if isinstance(options, dict):
+        return sorted({name for value in options.values() for name in named_files(value)})
+    if isinstance(options, list):
+        return sorted({name for value in options for name in named_files(value)})
+    return [options] if isinstance(options, str) and os.path.isfile(options) else []
+
+
+@cache
+def digest(path: str) -> str:
+    """Start of the SHA-256 sum of a file: another model under the same name is another teacher."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:16]

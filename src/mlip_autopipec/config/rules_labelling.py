@@ -1,45 +1,53 @@
-"""Rules: density functional theory. Pseudopotentials, cutoffs, k-points, smearing, spin."""
+"""Rules: density functional theory. Pseudopotentials, cutoffs, k-points, smearing."""
 
 from __future__ import annotations
 
 import os
 
-from mlip_autopipec.config import elements, magnetism, molecules, pseudopotentials
-from mlip_autopipec.config.rules import Known, rule
-from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.config import elements, pseudopotentials
+from mlip_autopipec.config.rules import FOLLOWS, Known, rule
+from mlip_autopipec.config.rules_spin import carriers
+from mlip_autopipec.labelling.espresso.sssp import cache_folder, library_of
 
 DEBIAN_PSEUDO_DIR = "/usr/share/espresso/pseudo"
+# k-spacing of metals, 1/A with the factor 2 pi, as in protocols/pw/base.yaml of aiida-quantumespresso 5. The same fcc
+# aluminium in five cells of other shapes and meshes: energies differ by 1.5 meV/atom (standard deviation) at 0.15, by
+# 3.9 at 0.2, by 14 at 0.3, by 0.7 at 0.1 1/A.
+METAL_KSPACING = {"fast": 0.30, "balanced": 0.15, "stringent": 0.10}
+# Width of cold smearing of metals, Ry. AiiDA's are 0.0275, 0.02 and 0.0125. Measured on ferromagnetic bcc iron (PBE, 14
+# points a side), 0.02 is 2.8, 5.1 and 6.9 meV/atom above 0.01 at 2.77, 2.83 and 2.90 A, and 2.0 below it on fcc iron
+# without moments: it bends equations of state and shifts phases. Aluminium's noise by the mesh is hardly less with it
+# (1.3 and 1.5 meV/atom).
+METAL_DEGAUSS_RY = {"fast": 0.02, "balanced": 0.01, "stringent": 0.01}
+# Where there is a gap the error falls exponentially with the mesh, so that coarser ones do; the protocol scales them.
+GAP_SPACING_FACTOR = {"fast": 1.5, "balanced": 1.0, "stringent": 2 / 3}
+CONV_THR_RY_PER_ATOM = {"fast": 4e-10, "balanced": 2e-10, "stringent": 1e-10}
 SSSP = "SSSP 1.3.0: Prandini et al., npj Comput. Mater. 4, 72 (2018)"
 COLD = "Marzari et al., Phys. Rev. Lett. 82, 3296 (1999); measured in this project"
+PROTOCOLS = "AiiDA's protocols for pw.x: Nascimento et al., arXiv:2504.03962 (2025); measured in this project"
 MESHES = "usual practice: Monkhorst and Pack, Phys. Rev. B 13, 5188 (1976); Choudhary and Tavazza (2019)"
-HUND = "high-spin moments: Ashcroft and Mermin, ch. 31; manual of pw.x"
 
 
 @rule("labelling.pseudo_dir", "Quantum ESPRESSO's environment variable; Debian's folder")
 def pseudopotential_folders_of_this_machine(known: Known) -> tuple[list[str], str]:
-    places = [os.environ.get("ESPRESSO_PSEUDO", ""), "pseudopotentials", DEBIAN_PSEUDO_DIR]
-    return [p for p in places if p], "ESPRESSO_PSEUDO, ./pseudopotentials, the system's folder"
+    fetched = str(cache_folder(library_of(known["labelling.protocol"])))
+    places = [os.environ.get("ESPRESSO_PSEUDO", ""), "pseudopotentials", fetched, DEBIAN_PSEUDO_DIR]
+    return [p for p in places if p], "ESPRESSO_PSEUDO, ./pseudopotentials, fetched SSSP files, the system's folder"
 
 
 @rule("labelling.pseudopotentials", SSSP, completes=True)
 def pseudopotentials_of_one_functional(known: Known) -> tuple[dict[str, str], str]:
     named = known.written("labelling.pseudopotentials")
-    return pseudopotentials.choose(known.amounts, known["labelling.pseudo_dir"], named)
+    return pseudopotentials.choose(known.amounts, known["labelling.pseudo_dir"], named, known["labelling.protocol"])
 
 
-def _carriers(known: Known) -> list[str]:
-    """Elements with a moment in the material, or in its molecule."""
-    return magnetism.magnetic_elements(_of_one_molecule(known), molecular=known.main_class == "molecular")
-
-
-def _of_one_molecule(known: Known) -> dict[str, float]:
-    """The amounts of one molecule (H is H2), or of the formula where it is no known molecule."""
-    if known.main_class != "molecular" or known["molecule"]:
-        return known.amounts
-    try:
-        return molecules.molecule_of(known.amounts).amounts
-    except ConfigError:
-        return known.amounts
+@rule("labelling.pseudopotential_md5", FOLLOWS)
+def checksums_of_the_pseudopotentials(known: Known) -> tuple[dict[str, str], str]:
+    if known["labelling.engine"] != "espresso":
+        return {}, "Quantum ESPRESSO's files alone"
+    found = pseudopotentials.md5_of(_files(known), known["labelling.pseudo_dir"])
+    absent = [symbol for symbol in _files(known) if symbol not in found]
+    return found, f"unknown until it is installed: {', '.join(absent)}" if absent else "of the files' contents"
 
 
 def _files(known: Known) -> dict[str, str]:
@@ -50,7 +58,9 @@ def _files(known: Known) -> dict[str, str]:
 
 @rule("labelling.ecutwfc_ry", SSSP)
 def wavefunction_cutoff_of_the_pseudopotentials(known: Known) -> tuple[float, str]:
-    wavefunction, _, why = pseudopotentials.cutoffs_ry(_files(known), known["labelling.pseudo_dir"])
+    wavefunction, _, why = pseudopotentials.cutoffs_ry(
+        _files(known), known["labelling.pseudo_dir"], known["labelling.protocol"]
+    )
     return wavefunction, why
 
 
@@ -58,7 +68,7 @@ def wavefunction_cutoff_of_the_pseudopotentials(known: Known) -> tuple[float, st
 def density_cutoff_of_the_pseudopotentials(known: Known) -> tuple[float, str]:
     files, folders = _files(known), known["labelling.pseudo_dir"]
     if not known.is_written("labelling.ecutwfc_ry"):
-        _, density, why = pseudopotentials.cutoffs_ry(files, folders)
+        _, density, why = pseudopotentials.cutoffs_ry(files, folders, known["labelling.protocol"])
         return density, why
     soft = pseudopotentials.all_norm_conserving(files, folders)
     factor, kind = (4, "norm-conserving") if soft else (8, "ultrasoft or PAW")
@@ -71,15 +81,18 @@ def is_metallic(known: Known) -> bool:
     return known.main_class in ("metal", "alloy") and only_metals
 
 
-@rule("labelling.kspacing_per_angstrom", MESHES)
+@rule("labelling.kspacing_per_angstrom", f"{PROTOCOLS}; {MESHES}")
 def k_points_by_the_gap(known: Known) -> tuple[float, str]:
+    protocol = known["labelling.protocol"]
     if is_metallic(known):
-        return 0.2, "metal: the Fermi surface must be sampled"
+        return METAL_KSPACING[protocol], f"{protocol}: metal, the Fermi surface must be sampled"
     if known.main_class in ("molecular", "noble"):
-        return 0.5, "wide gap and flat bands; one point through vacuum"
-    if known.main_class == "ionic" and "metal" not in known.classes and not _carriers(known):
-        return 0.3, "a gap: half the density of a metal's mesh suffices"
-    return 0.2, "as for a metal: its liquid, or some of its phases or moments, may have no gap"
+        spacing, why = 0.5, "wide gap and flat bands; one point through vacuum"
+    elif known.main_class == "ionic" and "metal" not in known.classes and not carriers(known):
+        spacing, why = 0.3, "a gap: a coarser mesh than a metal's suffices"
+    else:
+        spacing, why = 0.2, "nearly as for a metal: its liquid, or some of its phases or moments, may have no gap"
+    return round(GAP_SPACING_FACTOR[protocol] * spacing, 2), f"{protocol}: {why}"
 
 
 @rule("labelling.smearing", COLD)
@@ -92,41 +105,12 @@ def cold_smearing_for_metals_alone(known: Known) -> tuple[str, str]:
 @rule("labelling.degauss_ry", COLD)
 def narrow_smearing_where_there_is_a_gap(known: Known) -> tuple[float, str]:
     if is_metallic(known):
-        return 0.01, "usual for metals"
-    return 0.005, "narrow against a gap, wide enough for a melt"
+        protocol = known["labelling.protocol"]
+        return METAL_DEGAUSS_RY[protocol], f"{protocol}: metal, wide enough for its mesh of k-points"
+    return 0.005, "narrow against a gap, wide enough for a melt; the same in all protocols"
 
 
-@rule("labelling.nspin", HUND)
-def spin_where_shells_are_open(known: Known) -> tuple[int, str]:
-    if known.written("labelling.starting_magnetization"):
-        return 2, "starting moments are written"
-    carriers = _carriers(known)
-    if carriers:
-        if known.main_class == "molecular" and magnetism.is_radical(_of_one_molecule(known)):
-            return 2, "an odd number of electrons: one is unpaired"
-        return 2, f"{', '.join(carriers)} may carry moments; collinear"
-    return 1, "no element of it has a moment, by the element, the charges of the ions or the number of electrons"
-
-
-@rule("labelling.starting_magnetization", HUND, completes=True)
-def moments_start_parallel_and_high(known: Known) -> tuple[dict[str, float], str]:
-    if known["labelling.nspin"] == 1:
-        return {}, "without spin"
-    names, folders = known["labelling.pseudopotentials"], known["labelling.pseudo_dir"]
-    found, told = {}, []
-    for symbol in _carriers(known):
-        valence = pseudopotentials.valence_electrons(symbol, names.get(symbol, ""), folders)
-        valence = valence or magnetism.nominal_valence_electrons(symbol, names.get(symbol, "")) or 16.0
-        moment = magnetism.starting_moment(symbol, known.amounts)
-        found[symbol] = magnetism.starting_fraction(moment, valence)
-        told.append(f"{symbol} {found[symbol] * valence:.1f} of {valence:g} electrons")
-    if not found:
-        return {}, "no element of it has a moment by the rules: write the moments that you mean"
-    return found, f"ferromagnetic start, {', '.join(told)}; antiferromagnetic order is not tried"
-
-
-@rule("labelling.magnetic_states", HUND)
-def several_starts_where_there_are_moments(known: Known) -> tuple[list[str], str]:
-    if known["labelling.nspin"] == 1:
-        return [], "without spin"
-    return ["high", "low", "antiferro"], "a self-consistent field keeps the kind of order that it starts from"
+@rule("labelling.conv_thr_ry_per_atom", PROTOCOLS)
+def accuracy_of_the_density(known: Known) -> tuple[float, str]:
+    protocol = known["labelling.protocol"]
+    return CONV_THR_RY_PER_ATOM[protocol], f"{protocol}: forces to 0.1 meV/A where no density sloshes"

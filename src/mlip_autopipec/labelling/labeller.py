@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mlip_autopipec.artifacts import read_json, write_json
 from mlip_autopipec.errors import InputFileError
 
-Kind = Literal["ok", "physics", "structure", "configuration", "infrastructure"]
+# "budget": not started, because the budget of core-hours was spent.
+Kind = Literal["ok", "physics", "structure", "configuration", "infrastructure", "budget"]
 Vector = tuple[float, float, float]
 
 
@@ -31,13 +32,17 @@ class Attempt(BaseModel):
     cpu_seconds: float = Field(0.0, description="CPU time over all ranks, s; 0 when the engine never said.")
     wall_seconds: float = 0.0
     exit_code: int | None = None
+    state: str | None = Field(None, description="Starting state of the moments, by name; None without spin.")
+    stopped_early: bool = Field(False, description="Ended by the labeller, that saw no use in going on.")
+    memory_mb: float | None = Field(None, description="Largest resident memory of all its processes together, MB.")
 
 
 class Label(BaseModel):
     """The verdict on one frame, with numbers only when it may be trained on.
 
     Energy in eV (total), forces in eV/A, stress in eV/A^3 (Voigt xx,yy,zz,yz,xz,xy, ASE's sign), moments in Bohr
-    magnetons. `accepted` labels always have a finite energy, finite forces (N x 3) and a finite stress.
+    magnetons. `accepted` labels always have a finite energy, finite forces (N x 3) and a finite stress, or a reason
+    why there is none.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +56,26 @@ class Label(BaseModel):
     energy_ev: float | None = None
     forces: list[Vector] | None = None
     stress: tuple[float, float, float, float, float, float] | None = None
+    without_stress: str | None = Field(None, description="Why an accepted label has no stress; None where it has one.")
     magmoms: list[float] | None = None
+    branch: str | None = Field(
+        None,
+        description="The starting state that was kept, of several: high, low, antiferro, ferri, neighbours, "
+        "unpolarised; atom for an isolated atom. It says from where the moments started, not where they ended.",
+    )
+    states: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description="Every starting state: name, start (moments), energy_ev, total_magnetization, outcome, reason, "
+        "kept.",
+    )
+    total_magnetization: float | None = Field(None, description="Of the cell, Bohr magnetons.")
+    absolute_magnetization: float | None = Field(None, description="Integral of its magnitude, Bohr magnetons.")
+    scf_accuracy_ry: float | None = Field(None, description="Last estimated accuracy of the energy, Ry.")
+    conv_thr_ry: float | None = Field(None, description="The accuracy that was asked for, Ry.")
+    scf_correction_ev_per_angstrom: float | None = Field(None, description="Total SCF correction of the forces.")
+    last_band_occupation: float | None = Field(
+        None, description="Largest occupation of the highest band over k-points; 1 is full."
+    )
     warnings: list[str] = Field(default_factory=list)
     attempts: list[Attempt] = Field(default_factory=list)
     output_file: str | None = Field(None, description="The deciding output, relative to the frame's work folder.")
@@ -59,6 +83,8 @@ class Label(BaseModel):
     engine_version: str | None = None
     cpu_seconds: float = Field(0.0, description="CPU time of all attempts over all ranks, s.")
     wall_seconds: float = Field(0.0, description="Wall time of all attempts, s.")
+    ranks: int = Field(1, description="MPI ranks of the deciding attempt.")
+    core_seconds: float = Field(0.0, description="Wall time times ranks, of all attempts, s.")
     settings: dict[str, Any] = Field(default_factory=dict, description="What the engine was told.")
 
     @model_validator(mode="after")
@@ -67,11 +93,11 @@ class Label(BaseModel):
             if (self.energy_ev, self.forces, self.stress) != (None, None, None):
                 raise ValueError("a label that is not accepted carries no numbers")
             return self
-        if self.energy_ev is None or self.forces is None or self.stress is None:
-            raise ValueError("an accepted label has an energy, forces and a stress")
+        if self.energy_ev is None or self.forces is None or (self.stress is None) == (self.without_stress is None):
+            raise ValueError("an accepted label has an energy, forces and a stress, or the reason why it has no stress")
         if len(self.forces) != self.natoms or (self.magmoms is not None and len(self.magmoms) != self.natoms):
             raise ValueError(f"an accepted label has a force (and a moment, if any) for each of {self.natoms} atoms")
-        numbers = [self.energy_ev, *self.stress, *(self.magmoms or []), *(f for v in self.forces for f in v)]
+        numbers = [self.energy_ev, *(self.stress or []), *(self.magmoms or []), *(f for v in self.forces for f in v)]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("the numbers of an accepted label are finite")
         return self
@@ -82,8 +108,12 @@ class Labeller(Protocol):
 
     name: str
 
-    def label(self, atoms: Atoms, workdir: Path) -> Label:
+    def label(self, atoms: Atoms, workdir: Path, *, ranks: int = 1, seconds: float | None = None) -> Label:
         """Label one frame, in a folder of its own that may hold the remains of a killed run.
+
+        Args:
+            ranks: MPI ranks that may be used; engines without MPI leave it aside.
+            seconds: wall time that is left in this job; None: the settings' limit alone.
 
         Failures that belong to the frame or the machine come back as a label that is not accepted.
 

@@ -47,7 +47,7 @@ def draw_svg(height_inch: float, draw: Callable[[Figure], None]) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def energy_parity(evaluation: Record) -> str:
+def energy_parity(evaluation: Record, reference: str = "DFT") -> str:
     """Energy per atom of potential against DFT, relative to the lowest DFT energy, with the errors below."""
     lowest = min(row["energy_label_ev_per_atom"] for key, *_ in SETS for row in evaluation[f"{key}_frames"])
     data = {}
@@ -55,10 +55,10 @@ def energy_parity(evaluation: Record) -> str:
         rows = evaluation[f"{key}_frames"]
         label = np.array([row["energy_label_ev_per_atom"] for row in rows], dtype=float)
         data[key] = label - lowest, np.array([row["energy_ev_per_atom"] for row in rows], dtype=float) - lowest
-    return _parity(data, "energy above the lowest", "eV/atom", "error, meV/atom")
+    return _parity(data, "energy above the lowest", "eV/atom", "error, meV/atom", reference)
 
 
-def force_parity(evaluation: Record) -> str:
+def force_parity(evaluation: Record, reference: str = "DFT") -> str:
     """Force components of potential against DFT, with the errors below."""
     data = {}
     for key, *_ in SETS:
@@ -66,10 +66,10 @@ def force_parity(evaluation: Record) -> str:
         x = [row["forces_label_ev_per_angstrom"] for row in rows] or [[]]
         y = [row["forces_ev_per_angstrom"] for row in rows] or [[]]
         data[key] = np.concatenate(x).astype(float), np.concatenate(y).astype(float)
-    return _parity(data, "force component", "eV/Å", "error, meV/Å")
+    return _parity(data, "force component", "eV/Å", "error, meV/Å", reference)
 
 
-def _parity(data: dict[str, tuple[np.ndarray, np.ndarray]], what: str, unit: str, error: str) -> str:
+def _parity(data: dict[str, tuple[np.ndarray, np.ndarray]], what: str, unit: str, error: str, reference: str) -> str:
     def draw(figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1.2])
         everything = np.concatenate([np.concatenate(pair) for pair in data.values()])
@@ -90,7 +90,7 @@ def _parity(data: dict[str, tuple[np.ndarray, np.ndarray]], what: str, unit: str
         upper.set_ylabel(f"potential, {unit}")
         upper.legend(loc="upper left", markerscale=1.8, handletextpad=0.2)
         lower.set_ylabel(error)
-        lower.set_xlabel(f"DFT: {what}, {unit}")
+        lower.set_xlabel(f"{reference}: {what}, {unit}")
 
     return draw_svg(4.6, draw)
 
@@ -156,7 +156,7 @@ def learning_curve(labels: list[int], errors: dict[str, list[float | None]], lim
     return draw_svg(3.1, draw)
 
 
-def equation_of_state(eos: Record) -> str:
+def equation_of_state(eos: Record, reference: str = "DFT") -> str:
     """Energies of DFT and potential on the same cells against volume, with the fitted curves that exist."""
     volumes = np.array(eos["volume_angstrom3_per_atom"], dtype=float)
     lowest = min(eos["dft_ev_per_atom"])
@@ -165,7 +165,7 @@ def equation_of_state(eos: Record) -> str:
         plot = figure.subplots()
         fine = np.linspace(volumes.min(), volumes.max(), 200)
         for key, name, colour, marker, line in (
-            ("dft", "DFT", BLACK, "s", "--"),
+            ("dft", reference, BLACK, "s", "--"),
             ("potential", "potential", ORANGE, "o", "-"),
         ):
             energies = np.array(eos[f"{key}_ev_per_atom"], dtype=float)
@@ -175,19 +175,19 @@ def equation_of_state(eos: Record) -> str:
                 curve = birch_murnaghan(fine, volumes, energies, eos[key])
                 plot.plot(fine, 1e3 * (curve - lowest), line, color=colour, linewidth=1.2, label=f"fit to {name}")
         plot.set_xlabel("volume, Å³/atom")
-        plot.set_ylabel("energy above the lowest DFT energy, meV/atom")
+        plot.set_ylabel(f"energy above the lowest {reference} energy, meV/atom")
         plot.legend()
 
     return draw_svg(3.7, draw)
 
 
-def breathing(curve: Record) -> str:
+def breathing(curve: Record, reference: str = "DFT") -> str:
     """Energies of DFT and potential of a molecule with all its distances scaled, each relative to its own lowest."""
     scales = np.array(curve["scale"], dtype=float)
 
     def draw(figure: Figure) -> None:
         plot = figure.subplots()
-        for key, name, colour, marker in (("dft", "DFT", BLACK, "s"), ("potential", "potential", ORANGE, "o")):
+        for key, name, colour, marker in (("dft", reference, BLACK, "s"), ("potential", "potential", ORANGE, "o")):
             energies = np.array(curve[f"{key}_ev_per_atom"], dtype=float) * curve["atoms"]
             fill = "none" if key == "dft" else colour
             line = "--" if key == "dft" else "-"

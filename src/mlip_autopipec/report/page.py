@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 from mlip_autopipec.artifacts import atomic_path, write_json
 from mlip_autopipec.config import Choice, Config, DataConfig
-from mlip_autopipec.report import figures, own_data, tables, training, uncertainty, words
+from mlip_autopipec.report import audit, figures, own_data, tables, training, uncertainty, words
 from mlip_autopipec.report.records import Records, read_records
 from mlip_autopipec.report.summary import Summary, build_summary
+from mlip_autopipec.report.teacher import column_of, source_of, worded
 
 TEMPLATE = "report.html.j2"
 BUNDLE = {
@@ -73,8 +74,11 @@ def render(config: Config | DataConfig, choices: dict[str, Choice], records: Rec
     environment.filters |= {"number": words.number, "units": words.units, "breakable": breakable}
     said = _words(config, records, summary) if isinstance(config, Config) else _own_words(config, records, summary)
     stresses = summary.train.stress_rmse_gpa is not None
-    return environment.get_template(TEMPLATE).render(
+    source = source_of(config)
+    page = environment.get_template(TEMPLATE).render(
         **said,
+        label_hours=records.core_hours(),
+        of_a_teacher=source.words if source is not None and not source.dft else "",
         own_data=isinstance(config, DataConfig),
         config=config,
         summary=summary,
@@ -93,9 +97,11 @@ def render(config: Config | DataConfig, choices: dict[str, Choice], records: Rec
         simulated=tables.simulation_rows(records),
         trust=uncertainty.section(records),
         choice=training.section(records),
+        audit=audit.section(records),
         lammps=tables.lammps_lines(config),
         bundle=BUNDLE | (TRUST if records.uncertainty is not None else {}),
     )
+    return worded(page, source)
 
 
 def _words(config: Config, records: Records, summary: Summary) -> dict[str, Any]:
@@ -131,10 +137,10 @@ def breakable(key: str) -> Markup:
 def pictures(config: Config | DataConfig, records: Records) -> dict[str, str]:
     """Data URIs of the pictures that can be drawn, by name; the template says in words why one is missing."""
     limits, validation, evaluation = config.active_learning, config.validation, records.evaluation
-    drawn = {}
+    drawn, column = {}, column_of(source_of(config))
     if evaluation["train_frames"] or evaluation["test_frames"]:
-        drawn["energy_parity"] = figures.energy_parity(evaluation)
-        drawn["force_parity"] = figures.force_parity(evaluation)
+        drawn["energy_parity"] = figures.energy_parity(evaluation, column)
+        drawn["force_parity"] = figures.force_parity(evaluation, column)
     if records.simulated:
         drawn["gamma"] = figures.gamma_distributions(records.simulated, limits.gamma_select, limits.gamma_stop)
     if len(records.evaluations) > 1:
@@ -147,5 +153,5 @@ def pictures(config: Config | DataConfig, records: Records) -> dict[str, str]:
             drawn[f"{name}_curve"] = figures.learning_curve(labels, errors, limit, f"{name} RMSE, {unit}")
     if records.eos["dft_ev_per_atom"]:
         draw = figures.breathing if records.eos.get("kind") == "molecule" else figures.equation_of_state
-        drawn["eos"] = draw(records.eos)
+        drawn["eos"] = draw(records.eos, column)
     return drawn

@@ -46,6 +46,7 @@ class Records:
     family: Record | None = None
     parents: Record | None = None
     structures: Record | None = None
+    audit: Record | None = None
 
     @property
     def generations(self) -> int:
@@ -146,6 +147,7 @@ def read_records(files: Mapping[str, Any]) -> Records:
         family=read_json(_paths(files["family"])[0]) if "family" in files else None,
         parents=read_json(_paths(files["parents"])[0]) if looped else None,
         structures=read_json(_paths(files["structures"])[0]) if looped else None,
+        audit=read_json(_paths(files["audit"])[0]) if "audit" in files else None,
     )
 
 

@@ -9,7 +9,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from mlip_autopipec.config import Config, DataConfig, cautions
 from mlip_autopipec.config.classify import classify
+from mlip_autopipec.report.audit import Audit, build_audit
 from mlip_autopipec.report.records import Records, finite
+from mlip_autopipec.report.teacher import source_of, worded
 
 
 def _finite_or_none(value: Any) -> Any:
@@ -39,7 +41,7 @@ class GenerationLabels(Part):
     """Training labels of one generation."""
 
     generation: int = Field(description="Number of the generation, from 0.")
-    requested: int = Field(description="Frames given to DFT.")
+    requested: int = Field(description="Frames that a label was asked for.")
     accepted: int = Field(description="Frames with a label that may be trained on.")
     quarantined: int = Field(description="Frames without such a label.")
     recovered: int = Field(description="Accepted frames that needed more than one attempt.")
@@ -53,6 +55,7 @@ class Quarantined(Part):
     name: str = Field(description="Name of the frame: that of its label file, or file@number in the user's own data.")
     uid: str = Field("", description="Identity of the structure where the name is not that of a label file.")
     config_type: str = Field(description="Type of the structure.")
+    outcome: str = Field("", description="What happened, in one word; empty for the user's own data.")
     kind: str = Field(description="Whose matter it is: physics, structure, configuration, infrastructure or data.")
     reason: str = Field(description="Why, in words.")
 
@@ -60,10 +63,11 @@ class Quarantined(Part):
 class Labels(Part):
     """Training labels; test and equation of state are not counted here."""
 
-    requested: int = Field(description="Frames given to DFT for training, all generations.")
+    requested: int = Field(description="Frames that a label was asked for, all generations.")
     accepted: int = Field(description="Labels that may be trained on.")
     quarantined: int = Field(description="Frames without such a label.")
     recovered: int = Field(description="Accepted frames that needed more than one attempt.")
+    not_started: int = Field(0, description="Frames left out because the budget was spent.")
     by_generation: list[GenerationLabels] = Field(description="The same, generation by generation.")
     quarantine: list[Quarantined] = Field(
         description="Every refused frame with its reason; those of test, equation of state and isolated atoms too."
@@ -71,7 +75,7 @@ class Labels(Part):
 
 
 class CoreHours(Part):
-    """CPU time of DFT by what it was for, core-hours."""
+    """CPU time of DFT by what it was for, core-hours; 0 where labels are a teacher's."""
 
     training: float = Field(description="Training labels of all generations.")
     test: float = Field(description="Test labels.")
@@ -102,7 +106,7 @@ class TrainErrors(Errors):
 class TestErrors(Errors):
     """Errors on frames from trajectories of their own, which no selection saw."""
 
-    requested: int = Field(description="Test frames given to DFT.")
+    requested: int = Field(description="Test frames that a label was asked for.")
 
 
 class Check(Part):
@@ -110,7 +114,10 @@ class Check(Part):
 
     what: str = Field(description="What the value is, with its unit.")
     value: Number = Field(description="Value of the potential; null when there is none.")
-    reference: Number = Field(description="DFT value on the same cells if there is a relative error, else the limit.")
+    reference: Number = Field(
+        description="Value by what made the labels (DFT, or `label_source`) on the same cells if there is a relative "
+        "error, else the limit."
+    )
     relative_error: Number = Field(None, description="Distance of value and reference, relative to the reference.")
     relative_error_max: Number = Field(None, description="Largest relative error allowed by the config.")
     passed: bool = Field(description="Whether the value is within its limit.")
@@ -190,6 +197,16 @@ class PotentialFiles(Part):
     asi: str = Field(description="Active set, from which gamma is computed.")
 
 
+class SourceOfLabels(Part):
+    """What made the labels: density functional theory, or a teacher."""
+
+    engine: str = Field(description="`labelling.engine`.")
+    name: str = Field(description="The program, or the teacher.")
+    kind: str = Field(description="What it is, in a few words.")
+    dft: bool | None = Field(description="Whether the labels are density functional theory; null where unknown.")
+    words: str = Field(description="The same as a sentence.")
+
+
 class Summary(Part):
     """Everything a program may want to know about a finished run."""
 
@@ -203,15 +220,23 @@ class Summary(Part):
         description="Starting structures by type; null for data of the user's own."
     )
     seed: int = Field(description="Seed of every random choice.")
-    versions: dict[str, str] = Field(description="Versions of Python, packages and the DFT program.")
+    versions: dict[str, str] = Field(description="Versions of Python, packages and what made the labels.")
     converged: bool | None = Field(
         description="Whether a full round of walkers met nothing uncertain; null without a loop."
     )
     reason: str = Field(description="Why the loop ended, in words.")
     generations: int = Field(description="Generations made.")
     labels: Labels = Field(description="Training labels.")
-    dft_core_hours: float = Field(description="CPU time of all DFT, tests and references too, core-hours.")
-    dft_core_hours_by_purpose: CoreHours = Field(description="The same by purpose.")
+    label_source: SourceOfLabels | None = Field(description="What made the labels; null for data of the user's own.")
+    label_core_hours: float = Field(
+        description="CPU time of all labels, tests and references too, whatever made them, core-hours."
+    )
+    dft_core_hours: float = Field(
+        description="The same where the labels are DFT, or may be (`label_source.dft` is true or null); 0 where they "
+        "are not."
+    )
+    dft_core_hours_by_purpose: CoreHours = Field(description="`dft_core_hours` by purpose.")
+    audit: Audit | None = Field(description="What became of all labels; null for data of the user's own.")
     data: DataRange = Field(description="What the training data cover.")
     train: TrainErrors = Field(description="Errors on the training labels.")
     test: TestErrors = Field(description="Errors on the test labels.")
@@ -233,8 +258,11 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
     """Gather what `summary.json` says about a run."""
     alone = isinstance(config, DataConfig)
     dataset, potential, evaluation = records.dataset, records.potential, records.evaluation
-    hours = records.core_hours()
-    counts = {key: dataset[key] for key in ("requested", "accepted", "quarantined", "recovered")}
+    hours, source = records.core_hours(), source_of(config)
+    of_dft = {name: 0.0 if source is not None and source.dft is False else value for name, value in hours.items()}
+    counts = {key: dataset[key] for key in ("requested", "accepted", "quarantined", "recovered")} | {
+        "not_started": dataset.get("not_started", 0)
+    }
     more = {"functions": potential["functions"], "stress_offset_gpa": potential.get("stress_offset_gpa")}
     return Summary.model_validate(
         {
@@ -249,8 +277,13 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "reason": NO_LOOP if alone else records.assessment["reason"],
             "generations": records.generations,
             "labels": counts | {"by_generation": records.labels_by_generation(), "quarantine": records.quarantine()},
-            "dft_core_hours": sum(hours.values()),
-            "dft_core_hours_by_purpose": {name.replace(" ", "_"): value for name, value in hours.items()},
+            "label_source": None
+            if source is None
+            else {key: getattr(source, key) for key in SourceOfLabels.model_fields},
+            "label_core_hours": sum(hours.values()),
+            "dft_core_hours": sum(of_dft.values()),
+            "dft_core_hours_by_purpose": {name.replace(" ", "_"): value for name, value in of_dft.items()},
+            "audit": build_audit(records.audit),
             "data": data_range(config, records),
             "train": evaluation["train"] | more,
             "test": evaluation["test"] | {"requested": records.test["requested"]},
@@ -259,7 +292,7 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "coverage": _coverage(records.uncertainty),
             "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
             "passed": records.verdict["passed"],
-            "failures": records.verdict["failures"],
+            "failures": [worded(one, source) for one in records.verdict["failures"]],
             "warnings": [
                 *dataset.get("user_warnings", []),
                 *smeared_atoms(dataset),
@@ -267,7 +300,7 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
                 *records.verdict.get("warnings", []),
             ],
             "cautions": label_cautions(config),
-            "scope": records.verdict.get("scope", []),
+            "scope": [worded(one, source) for one in records.verdict.get("scope", [])],
         }
     )
 

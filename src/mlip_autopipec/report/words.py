@@ -7,6 +7,7 @@ import re
 from collections import Counter
 
 from mlip_autopipec.config.full import Config, Grades, Training
+from mlip_autopipec.config.label_source import label_source
 from mlip_autopipec.report.records import Record, Records, finite
 from mlip_autopipec.report.summary import Summary
 
@@ -40,14 +41,26 @@ def headline(summary: Summary) -> str:
 
 def made(config: Config, records: Records, summary: Summary) -> str:
     """What was made and from what."""
-    labelling, training = config.labelling, config.training
-    files = ", ".join(labelling.pseudopotentials.values())
-    engines = " and ".join(records.dataset["engine"]) or labelling.engine
+    training = config.training
     return (
         f"{potential_words(records.potential)} for {summary.composition}: {summary.train.functions} functions, cutoff "
         f"{training.cutoff_angstrom} Å{repulsion_words(training)}. It learnt from {summary.train.frames} cells "
-        f"labelled by {engines} with {files}, plane waves up to {labelling.ecutwfc_ry:g} Ry and "
-        f"{_kpoints(config)}; it can be as right as these settings are, not more.{spin_words(config, records)}"
+        f"labelled by {_labels_made(config, records)}"
+    )
+
+
+def _labels_made(config: Config, records: Records) -> str:
+    """Who labelled, with which settings, as the end of a sentence; a teacher's labels are never told as DFT's."""
+    labelling, source = config.labelling, label_source(config.labelling)
+    engines = " and ".join(records.dataset["engine"]) or labelling.engine
+    if labelling.engine == "calculator":
+        return f"{engines.removeprefix('calculator ')}; it can be as right as that is, not more."
+    files = ", ".join(labelling.pseudopotentials.values()) or "recommended data sets"
+    waves = f"plane waves up to {labelling.ecutwfc_ry:g} Ry" if labelling.ecutwfc_ry else "plane waves"
+    told = "" if labelling.engine == "espresso" else f" {source.words}"
+    return (
+        f"{engines} with {files}, {waves} and {_kpoints(config)}; it can be as right as these settings are, not more."
+        f"{told}{spin_words(config, records)}"
     )
 
 

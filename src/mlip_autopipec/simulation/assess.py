@@ -14,6 +14,8 @@ def assess(
     labels_requested: int,
     generations_max: int,
     label_budget: int,
+    not_started: int = 0,
+    core_hours_max: float | None = None,
     force_error_mev_per_angstrom: float = 0.0,
     force_error_max_mev_per_angstrom: float = float("inf"),
 ) -> dict[str, Any]:
@@ -21,13 +23,15 @@ def assess(
 
     Converged means that every walker made all its steps without an uncertain frame, and that the potential fits its
     own training data: gamma says what a basis has not seen, not what it cannot describe, and a basis too small for the
-    material sees everything. The generation limit and the label budget are the other ends; a walker that stopped
-    without an uncertain frame ends the loop too, because it leaves nothing to learn from.
+    material sees everything. The generation limit and the budgets of labels and of core-hours are the other ends; a
+    walker that stopped without an uncertain frame ends the loop too, because it leaves nothing to learn from.
 
     Args:
         records: the walkers' records.
         generation: number of this generation, from 0.
         labels_requested: training labels asked for so far.
+        not_started: selected frames that got no label because the core-hours were spent.
+        core_hours_max: the budget of core-hours, for the reason's words.
         force_error_mev_per_angstrom: root-mean-square force error on the training data.
         force_error_max_mev_per_angstrom: allowed on the test set; the training data, which are hotter, may have twice
             as much.
@@ -51,6 +55,11 @@ def assess(
         )
     elif quiet:
         reason = f"no uncertain frame in a full round of {len(records)} walkers"
+    elif not_started:
+        reason = (
+            f"the budget of {core_hours_max or 0:g} core-hours is spent: {not_started} selected frames got no label; "
+            f"{uncertain} frames are still uncertain"
+        )
     elif not uncertain:
         reason = f"walker {broken[0]['walker']} stopped without an uncertain frame: {broken[0]['stopped']}"
     elif generation + 1 >= generations_max:

@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _surrogate(name: str) -> Calculator:
     # This command stands where the workflow's scripts stand: it joins two stages that do not know each other.
-    from mlip_autopipec.exploration.surrogate import load_surrogate
+    from mlip_autopipec.surrogates import load_surrogate
 
     return load_surrogate(name)
 

@@ -32,8 +32,9 @@ DENSITY_SPREAD = 0.15
 RATIOS = (0.85, 0.8, 0.75)
 """Molecules are pushed apart to this fraction of touching; the next one where they do not fit."""
 EVALUATIONS_OF_ATOMS = 2000
-"""Evaluations of the surrogate times atoms that all relaxations share, as far as the fewest steps allow (10 ms each with SevenNet-0)."""
-STEPS_MIN, STEPS_MAX = 2, 25  # two steps already leave the largest force to the displacements that follow (4 eV/A)
+"""Evaluations of the surrogate times atoms that all relaxations share (10 to 18 ms each with SevenNet-0), as far as the
+fewest steps allow."""
+STEPS_MIN, STEPS_MAX = 2, 25  # after two the largest forces (4 eV/A) are those of the displacements that follow
 _PUSHES = 400
 _OVERLAP_ANGSTROM = 0.02
 _TRIES = 4

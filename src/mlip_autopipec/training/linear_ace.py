@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from mlip_autopipec.potential import load_potential, metadata
 from mlip_autopipec.repulsion import Repulsion, chosen_baseline, pair_name
 from mlip_autopipec.training.core import attracts_at, cores_of, with_repulsive_pairs
 from mlip_autopipec.training.delta import Target, isolated_atom_energies, subtract
+from mlip_autopipec.training.noise import Floor
 from mlip_autopipec.training.pressed import pressed_cores
 from mlip_autopipec.training.search import STORED, allowed_bases, cutoffs, search
 from mlip_autopipec.training.triangles import Choice, Fit, Triangles
@@ -39,6 +40,7 @@ def train(
     factor: Path | None = None,
     previous: Path | None = None,
     posterior: Path | None = None,
+    noise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fit energies, forces and stresses together and write the files of the potential.
 
@@ -54,6 +56,7 @@ def train(
         factor: where the triangles are written, for the next generation, the family and the uncertainty.
         previous: triangles of an earlier training; labels that it has cost nothing. The result is the same without.
         posterior: where the posterior of the coefficients is written.
+        noise: record of the label noise; the search gives no reward for errors below it.
 
     Returns:
         The record: basis, weights, regularisation, what was searched and why it was chosen, errors on the training
@@ -68,7 +71,8 @@ def train(
     baseline = chosen_baseline(settings, sorted(atoms))
     targets = subtract(frames, references, baseline)
     triangles, gathered = gather(targets, settings, atoms, previous)
-    found = search(triangles, atoms, settings)
+    floor = Floor.of(noise)
+    found = search(triangles, atoms, settings, floor)
     warnings = warnings + [said for said in found.left_out if "too few for the smallest basis" in said]
     triangles.choice = found.roles[settings.potential].choice
     solved = time.process_time()
@@ -106,6 +110,7 @@ def train(
         "repulsion_of_pairs": core,
         "second_density": second,
         "search": found.record(),
+        "label_noise": floor.record(),
         "factor": gathered,
         "train": summarise(compared) | {"functions": fit.basis.number_of_functions},
         "train_by_type": by_type(compared),

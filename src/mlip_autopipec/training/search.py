@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from mlip_autopipec.ace import BasisSpec, build_basis
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.training.layout import Degrees
+from mlip_autopipec.training.noise import Floor
 from mlip_autopipec.training.triangles import Choice, Triangles
 
 ROLES = ("fast", "balanced", "accurate")
@@ -48,7 +49,7 @@ class Point:
         functions: size of the basis.
         held_out: errors on frames by the fits that had not seen their fold, geometric mean over folds; None without
             folds. The mean is geometric, so that one fold of extremes does not decide alone.
-        score: of `held_out`; None without folds.
+        score: of `held_out` with the noise of the labels; None without folds.
         log_evidence: of the fit to all labels; None where the score decides.
         cpu_seconds: what the point cost.
     """
@@ -165,8 +166,11 @@ def cutoffs(settings: Training) -> list[float]:
     return [round(settings.cutoff_angstrom * factor, 3) for factor in settings.cutoff_factors]
 
 
-def search(triangles: Triangles, atoms: Mapping[str, int], settings: Training) -> Found:
+def search(triangles: Triangles, atoms: Mapping[str, int], settings: Training, floor: Floor | None = None) -> Found:
     """Try every allowed basis with every cutoff, energy weight and prior, and fill the roles.
+
+    With a noise of the labels (`floor`) the score is of both errors added in squares, so that small gains count less.
+    The noise counts up to the lowest held-out error: held-out labels have it too, so what is more was learnt.
 
     accurate: the lowest held-out score. balanced, fast: the smallest basis whose best score is at most
     `balanced_error_ratio`, `fast_error_ratio` times that. The test set is not looked at.
@@ -182,6 +186,7 @@ def search(triangles: Triangles, atoms: Mapping[str, int], settings: Training) -
         _try(triangles, Choice(degrees, cutoff, weight, settings.stress_weight, power), trusted)
         for degrees, cutoff, weight, power in grid
     ]
+    points = _over(points, floor or Floor())
     best = [_best([p for p in points if p.choice.degrees == degrees]) for degrees in bases]
     roles = _roles(best, settings) if trusted else dict.fromkeys(ROLES, min(best, key=lambda p: p.rank))
     why = {role: _why(role, point, points, roles["accurate"], settings, triangles) for role, point in roles.items()}
@@ -208,6 +213,23 @@ def _try(triangles: Triangles, choice: Choice, trusted: bool) -> Point:
         logs.append(np.log(np.maximum([errors.energy_rmse_ev_per_atom, errors.force_rmse_ev_per_angstrom], 1e-12)))
     held_out = HeldOut(*map(float, np.exp(np.mean(logs, axis=0))))
     return Point(choice, functions, held_out, held_out.score, None, time.process_time() - start)
+
+
+def _over(points: list[Point], floor: Floor) -> list[Point]:
+    """The points with scores that have the noise of the labels in them."""
+    known = [point.held_out for point in points if point.held_out is not None]
+    if not known:
+        return points
+    noise = HeldOut(
+        min(floor.energy_ev_per_atom, *(one.energy_ev_per_atom for one in known)),
+        min(floor.force_ev_per_angstrom, *(one.force_ev_per_angstrom for one in known)),
+    )
+    return [
+        point
+        if point.held_out is None
+        else replace(point, score=HeldOut(*map(float, np.hypot(point.held_out, noise))).score)
+        for point in points
+    ]
 
 
 def _roles(best: list[Point], settings: Training) -> dict[str, Point]:

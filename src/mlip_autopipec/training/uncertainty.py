@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any, cast
@@ -24,6 +24,7 @@ from mlip_autopipec.seeds import generator
 from mlip_autopipec.training.core import cores_of, repulsive_draw
 from mlip_autopipec.training.delta import Target, subtract
 from mlip_autopipec.training.folds import assign
+from mlip_autopipec.training.noise import Floor
 from mlip_autopipec.training.pressed import pressed_cores
 from mlip_autopipec.training.triangles import Triangles
 
@@ -246,7 +247,7 @@ def assess(
 
 def measure(
     potential: Sequence[str], factor: str, dataset: str, test: str, calibrated_posterior: str,
-    committee: Sequence[tuple[str, str]], seed: int,
+    committee: Sequence[tuple[str, str]], seed: int, noise: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Calibrate the posterior of a potential, draw its committee and write both.
 
@@ -257,10 +258,12 @@ def measure(
         calibrated_posterior: where the posterior goes.
         committee: where each member goes (.yaml, .yace).
         seed: of the run.
+        noise: record of the label noise. The posterior that is written expects no smaller errors; the coverage of
+            the record is without it, because test labels have the same settings.
 
     Returns:
-        The record of `assess` with ``committee``: how far its members disagree on the test set, and how many of them
-        let a pair attract below the data, alone or in a frame.
+        The record of `assess` with ``label_noise`` and with ``committee``: how far its members disagree on the test
+        set, and how many of them let a pair attract below the data, alone or in a frame.
 
     Raises:
         InputFileError, DataError: a file is missing or damaged, or they do not belong together.
@@ -270,7 +273,9 @@ def measure(
     known, asked = read_frames(dataset), read_frames(test)
     better, record = assess(calculator, Triangles.load(factor), known, asked)
     ace = cast(ACEPotential, calculator.potential)
-    better.save(calibrated_posterior)
+    floor = Floor.of(noise)
+    floor.under(better).save(calibrated_posterior)
+    record["label_noise"] = floor.record()
     baseline, shortest = baseline_of(ace.metadata), shortest_distances(known, ace.basis.cutoff)
     cores = cores_of(ace.basis, baseline, shortest) | pressed_cores(ace.basis, baseline, shortest, known)
     wide = better.draw_scale * better.factor

@@ -15,9 +15,12 @@ from ase.io.espresso import read_espresso_in
 from mlip_autopipec.config.full import Labelling
 from mlip_autopipec.errors import ConfigurationFault
 from mlip_autopipec.frames import new_frame
-from mlip_autopipec.labelling.espresso.input import EspressoSettings, pw_input, spin_states
+from mlip_autopipec.labelling.espresso.input import pw_input
+from mlip_autopipec.labelling.espresso.magnetic import State, atom_state, spin_states, starting_states
+from mlip_autopipec.labelling.espresso.settings import EspressoSettings
 from mlip_autopipec.structures.reference import isolated_atoms
 
+PLAIN = State("unpolarised")
 UPF = """<UPF version="2.0.1">
 <PP_HEADER element="{0}" pseudo_type="NC" functional="{1}" z_valence="{2}" wfc_cutoff="0" rho_cutoff="0"/>
 """
@@ -50,7 +53,7 @@ def test_frame_is_written_exactly(section: dict[str, object]) -> None:
     atoms = bulk("Si", cubic=True)
     atoms.rattle(0.1, seed=1)
     atoms.set_cell([[5.43, 0.1, 0.0], [0.0, 5.43, 0.0], [0.0, 0.0, 5.43]])
-    text = pw_input(atoms, EspressoSettings.from_config(section))
+    text = pw_input(atoms, EspressoSettings.from_config(section), state=PLAIN)
     back = read_espresso_in(io.StringIO(text))
     assert list(back.symbols) == list(atoms.symbols)
     np.testing.assert_allclose(back.positions, atoms.positions, atol=1e-10)
@@ -64,13 +67,15 @@ def test_frame_is_written_exactly(section: dict[str, object]) -> None:
 def test_surface_does_not_depend_on_the_frame(section: dict[str, object]) -> None:
     settings = EspressoSettings.from_config(section)
     keys = ("ecutwfc", "ecutrho", "smearing", "degauss", "nspin", "occupations", "nosym")
-    small, large = (pw_input(bulk("Si", a=a, cubic=True), settings) for a in (5.0, 6.0))
+    small, large = (pw_input(bulk("Si", a=a, cubic=True), settings, state=PLAIN) for a in (5.0, 6.0))
     assert [value(small, key) for key in keys] == [value(large, key) for key in keys]
 
 
 def test_rungs_change_numerics_only(section: dict[str, object]) -> None:
     settings = EspressoSettings.from_config(section)
-    text = pw_input(bulk("Si"), settings, changes={"mixing_beta": 0.1, "mixing_mode": "local-TF", "nbnd": 12})
+    text = pw_input(
+        bulk("Si"), settings, state=PLAIN, changes={"mixing_beta": 0.1, "mixing_mode": "local-TF", "nbnd": 12}
+    )
     system, electrons = text.split("&electrons")
     assert (float(value(electrons, "mixing_beta")), value(electrons, "mixing_mode")) == (0.1, "'local-TF'")
     assert value(system, "nbnd") == "12"
@@ -79,19 +84,19 @@ def test_rungs_change_numerics_only(section: dict[str, object]) -> None:
 def test_isolated_atom_has_its_moment_whole_electrons_and_gamma_only(section: dict[str, object]) -> None:
     settings = EspressoSettings.from_config(section)
     atom = isolated_atoms(["Si"], 12.0)[0]
-    text = pw_input(atom, settings, atom_moment=2)
+    text = pw_input(atom, settings, state=atom_state(2))
     assert "K_POINTS gamma" in text
     assert (value(text, "nspin"), float(value(text, "tot_magnetization"))) == ("2", 2.0)
     assert value(text, "occupations") == "'fixed'"
     assert "degauss" not in text
     assert float(value(text, "starting_magnetization(1)")) == 0.5
     assert float(value(text, "conv_thr")) == 2e-6
-    smeared = pw_input(atom, settings, atom_moment=2, atom_smeared=True)
+    smeared = pw_input(atom, settings, state=atom_state(2, whole=False))
     assert float(value(smeared, "degauss")) == 0.001
-    paired = pw_input(atom, settings, atom_moment=0)
+    paired = pw_input(atom, settings, state=atom_state(0))
     assert value(paired, "nspin") == "1"
     assert "magnetization" not in paired
-    hydrogen = pw_input(isolated_atoms(["H"], 12.0)[0], settings, atom_moment=1)
+    hydrogen = pw_input(isolated_atoms(["H"], 12.0)[0], settings, state=atom_state(1))
     assert -1 < float(value(hydrogen, "starting_magnetization(1)")) < 1
 
 
@@ -115,7 +120,11 @@ def test_spin_states_are_hunds_and_its_neighbours_as_the_shell_allows(symbol, va
 
 
 def mesh_line(atoms, section, **change) -> str:
-    return pw_input(atoms, EspressoSettings.from_config(section | change)).split("CELL_PARA")[0].splitlines()[-1]
+    return (
+        pw_input(atoms, EspressoSettings.from_config(section | change), state=PLAIN)
+        .split("CELL_PARA")[0]
+        .splitlines()[-1]
+    )
 
 
 def test_without_a_mesh_each_cell_has_its_own_and_strained_cells_keep_it(section: dict[str, object]) -> None:
@@ -153,19 +162,57 @@ def test_one_point_without_a_shift_is_gamma(section: dict[str, object]) -> None:
 @pytest.mark.parametrize("kmesh", [None, [2, 2, 2]])
 def test_the_surface_of_a_label_is_the_surface_of_the_config(section: dict[str, object], kmesh) -> None:
     spin = {"kmesh": kmesh, "kspacing_per_angstrom": 0.25, "nspin": 2, "starting_magnetization": {"Si": 0.2, "H": 0.0}}
+    spin["magnetic_states"] = ["high", "antiferro"]
     config = Labelling(**(section | spin))
     surface = EspressoSettings.from_config(config.model_dump()).surface()
     assert json.loads(json.dumps(surface)) == json.loads(json.dumps(config.surface()))
     assert EspressoSettings.from_config(config.model_dump() | {"nspin": 1}).surface() != surface
 
 
-def test_spin_is_started_by_element(section: dict[str, object]) -> None:
-    spin = {**section, "nspin": 2, "starting_magnetization": {"H": 0.4}}
-    atoms = bulk("Si")
-    atoms.symbols[1] = "H"
-    text = pw_input(atoms, EspressoSettings.from_config(spin))
-    assert float(value(text, "starting_magnetization(1)")) == 0.0
-    assert float(value(text, "starting_magnetization(2)")) == 0.4
+def test_atoms_of_one_element_that_start_apart_become_species(section: dict[str, object]) -> None:
+    settings = EspressoSettings.from_config(section)
+    atoms = bulk("Si", cubic=True)
+    atoms.symbols[2] = "H"
+    moments = (1.0, 1.0, 0.0, -1.0, 1.0, -1.0, -1.0, -1.0)
+    text = pw_input(atoms, settings, state=State("antiferro", moments))
+    assert (value(text, "ntyp"), value(text, "nspin")) == ("3", "2")
+    assert [float(value(text, f"starting_magnetization({n})")) for n in (1, 2, 3)] == [0.25, -0.25, 0.0]
+    species = text.split("ATOMIC_SPECIES\n")[1].splitlines()[:3]
+    assert [line.split()[0] for line in species] == ["Si1", "Si2", "H"]
+    assert [line.split()[2] for line in species] == ["Si.upf", "Si.upf", "H.upf"]
+    names = [line.split()[0] for line in text.split("ATOMIC_POSITIONS angstrom\n")[1].splitlines()]
+    assert names == ["Si1", "Si1", "H", "Si2", "Si1", "Si2", "Si2", "Si2"]
+    assert list(read_espresso_in(io.StringIO(text)).symbols) == list(atoms.symbols)
+
+
+def test_equal_moments_keep_the_elements_name(section: dict[str, object]) -> None:
+    text = pw_input(bulk("Si"), EspressoSettings.from_config(section), state=State("high", (1.0, 1.0)))
+    assert "ATOMIC_SPECIES\nSi 28" in text
+    assert float(value(text, "starting_magnetization(1)")) == 0.25
+
+
+def test_moments_stay_fractions_inside_one(section: dict[str, object]) -> None:
+    text = pw_input(bulk("Si"), EspressoSettings.from_config(section), state=State("high", (9.0, -9.0)))
+    assert [float(value(text, f"starting_magnetization({n})")) for n in (1, 2)] == [0.9, -0.9]
+
+
+def test_more_species_than_pw_takes_are_refused(section: dict[str, object]) -> None:
+    atoms = bulk("Si", cubic=True) * (2, 1, 1)
+    state = State("neighbours", tuple(0.1 * n for n in range(16)))
+    with pytest.raises(ConfigurationFault, match="16 species"):
+        pw_input(atoms, EspressoSettings.from_config(section), state=state)
+
+
+def test_a_frame_without_magnetic_atoms_is_computed_without_spin(section: dict[str, object]) -> None:
+    settings = EspressoSettings.from_config({**section, "nspin": 2, "starting_magnetization": {"H": 0.4}})
+    (state,) = starting_states(bulk("Si"), settings)
+    assert value(pw_input(bulk("Si"), settings, state=state), "nspin") == "1"
+
+
+def test_time_of_one_run_may_be_shorter_than_the_settings(section: dict[str, object]) -> None:
+    settings = EspressoSettings.from_config(section)
+    assert value(pw_input(bulk("Si"), settings, state=PLAIN), "max_seconds") == "7200"
+    assert value(pw_input(bulk("Si"), settings, state=PLAIN, max_seconds=5), "max_seconds") == "5"
 
 
 @pytest.mark.parametrize(
@@ -186,4 +233,4 @@ def test_settings_that_cannot_be_are_refused(
 
 def test_element_without_pseudopotential_is_refused(section: dict[str, object]) -> None:
     with pytest.raises(ConfigurationFault, match=r"labelling\.pseudopotentials\.Ge"):
-        pw_input(bulk("Ge"), EspressoSettings.from_config(section))
+        pw_input(bulk("Ge"), EspressoSettings.from_config(section), state=PLAIN)

@@ -5,28 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
-import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from ase.units import Bohr, Hartree, Ry
-
-from mlip_autopipec.labelling.espresso.text import PwText, read_text
+from mlip_autopipec.labelling.espresso.fields import PwText
+from mlip_autopipec.labelling.espresso.schema import PwXml, disagreements, other_run, read_xml
+from mlip_autopipec.labelling.espresso.text import read_text
 
 _ENOUGH_BYTES = 200_000_000  # a text output larger than this is not one
-
-
-@dataclass
-class PwXml:
-    """What data-file-schema.xml says (Hartree atomic units there, eV and A here); absent is None."""
-
-    energy_ev: float | None = None
-    forces: np.ndarray | None = None  # N x 3, eV/A
-    converged: bool | None = None
-    natoms: int | None = None
-    occupations: str | None = None
-    last_band_occupation: float | None = None  # largest over k-points and spins, 1 = full
+_LAST_WORDS = 4000  # characters at the end of an output where a launcher or a scheduler may have its say
+_OUTPUTS = (".out", ".pwo")
+_EXIT_CODES = ("rc", "exit_code", "returncode")
 
 
 @dataclass
@@ -38,9 +27,16 @@ class PwResult:
     empty: bool
     exit_code: int | None = None
     stderr: str = ""
+    said: str = ""  # stderr and, of an output that did not end, its last words
     crash: tuple[str, str] | None = None  # routine, message
     xml: PwXml | None = None
+    unreadable: str | None = None  # why the file could not be read
     problems: list[str] = field(default_factory=list)  # contradictions between the witnesses
+
+    @property
+    def witnessed(self) -> bool:
+        """Whether anything but the output itself tells of a run."""
+        return bool(self.stderr or self.crash or self.xml or self.exit_code is not None)
 
 
 def read_pw_output(
@@ -53,26 +49,35 @@ def read_pw_output(
 ) -> PwResult:
     """Read a pw.x output and the files beside it. Damaged or missing files never raise: the result says so.
 
+    An XML file of another structure is left aside with a warning: it is another run's.
+
     Args:
         path: text output of pw.x (6.x or 7.x).
         exit_code: of the process, where it is known.
         stderr, crash, xml: paths of the error stream, of CRASH and of data-file-schema.xml, where there are any.
     """
     path = Path(path)
-    raw = _text(path)
+    raw, unreadable = _read(path)
+    text = read_text(raw)
+    told = _read(stderr)[0] if stderr else ""
     result = PwResult(
         path=path,
-        text=read_text(raw),
+        text=text,
         empty=not raw.strip(),
         exit_code=exit_code,
-        stderr=_text(stderr) if stderr else "",
+        stderr=told,
+        said=told if text.done else f"{told}\n{raw[-_LAST_WORDS:]}",
         crash=read_crash(crash) if crash else None,
         xml=read_xml(xml) if xml else None,
+        unreadable=unreadable,
     )
-    if result.xml is not None and result.text.done and result.text.energy_ev is not None:
-        result.problems += _disagreements(result.text, result.xml)
-    if result.crash and result.text.done:
-        result.problems.append("a CRASH file lies beside an output that ended")
+    if result.xml is not None and (difference := other_run(text, result.xml)):
+        text.warnings.append(f"the XML file beside it is of another run ({difference}) and was not used")
+        result.xml = None
+    if result.crash and text.done:
+        text.warnings.append("a CRASH file lies beside an output that ended: it is of another run")
+    if result.xml is not None and text.done and text.energy_ev is not None:
+        result.problems += disagreements(text, result.xml)
     return result
 
 
@@ -81,94 +86,61 @@ def read_beside(path: str | os.PathLike[str]) -> PwResult:
 
     In a folder with several outputs only files with the output's own stem are taken, because the others could
     belong to any of them.
+
+    Args:
+        path: an output, or a folder with pw.out or with one single output.
     """
-    path = Path(path)
-    path = path / "pw.out" if path.is_dir() else path
+    path = output_in(path)
     folder = path.parent
-    alone = len([p for p in folder.glob("*") if p.suffix in (".out", ".pwo")]) <= 1
+    alone = len([p for p in folder.glob("*") if p.suffix in _OUTPUTS]) <= 1
     patterns = {
-        "stderr": [f"{path.stem}.err"],
+        "stderr": [f"{path.stem}.err", f"{path.stem}.stderr"] + ["*.err", "stderr*"] * alone,
         "crash": [f"{path.stem}.CRASH"] + ["CRASH"] * alone,
-        "xml": [f"{path.stem}.xml"] + ["data-file-schema.xml", "*.save/data-file-schema.xml"] * alone,
+        "xml": [f"{path.stem}.xml"]
+        + ["data-file-schema.xml", "*.save/data-file-schema.xml", "*/*.save/data-file-schema.xml"] * alone,
         "run": [f"{path.stem}.run.json"] + ["run.json"] * alone,
     }
     found = {name: next((p for g in globs for p in sorted(folder.glob(g))), None) for name, globs in patterns.items()}
-    exit_code = None
-    if found["run"]:
-        try:
-            exit_code = int(json.loads(_text(found["run"]))["rc"])
-        except (ValueError, KeyError, TypeError):
-            exit_code = None
-    return read_pw_output(path, exit_code=exit_code, stderr=found["stderr"], crash=found["crash"], xml=found["xml"])
+    return read_pw_output(
+        path, exit_code=_exit_code(found["run"]), stderr=found["stderr"], crash=found["crash"], xml=found["xml"]
+    )
+
+
+def output_in(path: str | os.PathLike[str]) -> Path:
+    """The output that is meant: the file itself, or in a folder pw.out, else its only output."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    outputs = sorted(p for p in path.glob("*") if p.suffix in _OUTPUTS and p.is_file())
+    return outputs[0] if len(outputs) == 1 else path / "pw.out"
 
 
 def read_crash(path: str | os.PathLike[str]) -> tuple[str, str] | None:
     """Routine and message of the first entry of a CRASH file, or None."""
-    match = re.search(r"^\s*from\s+(.*?)\s*: error #\s*\S+\s*\n(.*?)\n\s*%{10,}", _text(path), re.M | re.S)
-    return (match[1].strip(), " ".join(match[2].split())) if match else None
+    text = _read(path)[0]
+    for opening in (r"from\s+(.*?)\s*: error #\s*\S+", r"Error in routine\s+(.*?)\s*\(\s*\S+\s*\)\s*:"):
+        if match := re.search(rf"^\s*{opening}\s*\n(.*?)\n\s*%{{10,}}", text, re.M | re.S):
+            return match[1].strip(), " ".join(match[2].split())
+    return None
 
 
-def read_xml(path: str | os.PathLike[str]) -> PwXml | None:
-    """Energy, forces, convergence and occupations of a data-file-schema.xml; None when it is not whole."""
+def _exit_code(path: Path | None) -> int | None:
+    if path is None:
+        return None
     try:
-        output = ElementTree.parse(path).getroot().find("output")
-    except (OSError, ElementTree.ParseError):
+        record = json.loads(_read(path)[0])
+        return next((int(record[key]) for key in _EXIT_CODES if record.get(key) is not None), None)
+    except (ValueError, AttributeError, TypeError):
         return None
-    if output is None:
-        return None
-    found = PwXml()
-    try:
-        if energy := output.findtext("total_energy/etot"):
-            found.energy_ev = float(energy) * Hartree
-        if forces := output.findtext("forces"):
-            found.forces = np.array(forces.split(), dtype=float).reshape(-1, 3) * Hartree / Bohr
-        if flag := output.findtext("convergence_info/scf_conv/convergence_achieved"):
-            found.converged = flag.strip() == "true"
-        structure = output.find("atomic_structure")
-        found.natoms = int(structure.get("nat", "0")) if structure is not None else None
-        bands = output.find("band_structure")
-        if bands is not None:
-            found.occupations = (bands.findtext("occupations_kind") or "").strip() or None
-            found.last_band_occupation = _last_band(bands)
-    except ValueError:
-        return None
-    return found
 
 
-def _last_band(bands: ElementTree.Element) -> float | None:
-    spins = 2 if (bands.findtext("lsda") or "").strip() == "true" else 1
-    largest = None
-    for kpoint in bands.iter("ks_energies"):
-        occupations = [float(word) for word in (kpoint.findtext("occupations") or "").split()]
-        if occupations and len(occupations) % spins == 0:
-            half = len(occupations) // spins
-            top = max(occupations[half - 1 :: half])
-            largest = top if largest is None else max(largest, top)
-    return largest
-
-
-def _disagreements(text: PwText, xml: PwXml) -> list[str]:
-    """What text and XML say differently; energies are printed to 1e-8 Ry, forces to 1e-8 Ry/bohr."""
-    found = []
-    if xml.natoms is not None and text.natoms is not None and xml.natoms != text.natoms:
-        return [f"the XML file beside it is of another run ({xml.natoms} atoms, not {text.natoms})"]
-    if xml.energy_ev is not None and text.energy_ev is not None and abs(xml.energy_ev - text.energy_ev) > 1e-7 * Ry:
-        found.append("text and XML give different energies")
-    pair = (xml.forces, text.forces)
-    if (
-        pair[0] is not None
-        and pair[1] is not None
-        and (pair[0].shape != pair[1].shape or np.abs(pair[0] - pair[1]).max() > 1e-6)
-    ):
-        found.append("text and XML give different forces")
-    if xml.converged is False:
-        found.append("the XML file says that the SCF did not converge")
-    return found
-
-
-def _text(path: str | os.PathLike[str]) -> str:
+def _read(path: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Text of a file, and why there is none."""
     try:
         with open(path, "rb") as handle:
-            return handle.read(_ENOUGH_BYTES).decode("utf-8", errors="replace").replace("\r\n", "\n")
-    except OSError:
-        return ""
+            raw = handle.read(_ENOUGH_BYTES)
+    except FileNotFoundError:
+        return "", "there is no such file"
+    except OSError as error:
+        return "", f"it cannot be read ({error.strerror})"
+    return raw.decode("utf-8", errors="replace").replace("\r\n", "\n"), None

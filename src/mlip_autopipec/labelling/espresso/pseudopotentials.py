@@ -6,18 +6,16 @@ Only the standard library is used here, because the configuration is expanded wi
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mlip_autopipec.errors import ConfigurationFault, InputFileError
+from mlip_autopipec.labelling.espresso.sssp import Library, sssp_entry
 
-Protocol = Literal["efficiency", "precision"]
-DATA = Path(__file__).parent.parent / "data"
 _SUFFIXES = (".upf",)
 _HEADER_BYTES = 400_000  # generation inputs and GIPAW notes may come first; headers end far below this
 
@@ -58,7 +56,13 @@ class Pseudopotential:
     @property
     def md5(self) -> str:
         """MD5 of the whole file, as pw.x prints it and as SSSP's tables list it."""
-        return hashlib.md5(self.path.read_bytes(), usedforsecurity=False).hexdigest()
+        stat = self.path.stat()
+        return _md5(self.path, stat.st_mtime_ns, stat.st_size)
+
+
+@cache
+def _md5(path: Path, mtime_ns: int, size: int) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def functional_name(words: str) -> str:
@@ -104,7 +108,7 @@ def read_header(path: str | Path) -> Pseudopotential:
         raise InputFileError(path, f"numbers of its header cannot be read ({', '.join(numbers)})", mend) from None
     if not raw["element"] or z_valence <= 0:
         raise InputFileError(path, "its header names no element or no valence electrons", mend)
-    return Pseudopotential(
+    found = Pseudopotential(
         path=path,
         element=raw["element"].capitalize(),
         functional=functional_name(raw["functional"]),
@@ -114,32 +118,29 @@ def read_header(path: str | Path) -> Pseudopotential:
         ecutwfc_ry=ecutwfc if ecutwfc > 0 else None,
         ecutrho_ry=ecutrho if ecutrho > 0 else None,
     )
+    if found.functional not in _FUNCTIONALS.values() and sssp_status(found) == "verified":
+        return replace(found, functional="PBE")  # whatever words its header has for it
+    return found
 
 
-@cache
-def sssp_table(protocol: Protocol) -> dict[str, dict[str, Any]]:
-    """SSSP 1.3.0 PBE (Prandini et al., npj Comput. Mater. 4, 72 (2018)): by element, file name, md5, cutoffs in Ry."""
-    table: dict[str, dict[str, Any]] = json.loads((DATA / f"sssp_{protocol}.json").read_text(encoding="utf-8"))
-    return table
-
-
-def sssp_status(
-    pseudopotential: Pseudopotential, protocol: Protocol = "efficiency"
-) -> Literal["verified", "differs", "other"]:
-    """Whether a file is the SSSP one: the md5 agrees, only the name does ('differs'), or it is another file."""
-    entry = sssp_table(protocol).get(pseudopotential.element)
-    if entry is None or entry["filename"].lower() != pseudopotential.path.name.lower():
+def sssp_status(pseudopotential: Pseudopotential) -> Literal["verified", "differs", "other"]:
+    """Whether a file is one of SSSP's: its md5 agrees with a library's, only its name does, or it is another file."""
+    found = sssp_entry(pseudopotential.element, pseudopotential.path.name)
+    if found is None:
         return "other"
-    return "verified" if entry["md5"] == pseudopotential.md5 else "differs"
+    return "verified" if found[1]["md5"] == pseudopotential.md5 else "differs"
 
 
 def suggested_cutoffs_ry(
-    pseudopotential: Pseudopotential, protocol: Protocol = "efficiency"
+    pseudopotential: Pseudopotential, library: Library = "efficiency"
 ) -> tuple[float, float] | None:
-    """Cutoffs (wavefunctions, density) in Ry: SSSP's for a verified SSSP file, else the header's, else None."""
-    if sssp_status(pseudopotential, protocol) == "verified":
-        entry = sssp_table(protocol)[pseudopotential.element]
-        return float(entry["cutoff_wfc"]), float(entry["cutoff_rho"])
+    """Cutoffs (wavefunctions, density) in Ry: SSSP's for a verified SSSP file, else the header's, else None.
+
+    A file that both libraries have is to be used with the cutoffs of `library`.
+    """
+    found = sssp_entry(pseudopotential.element, pseudopotential.path.name, library)
+    if found is not None and sssp_status(pseudopotential) == "verified":
+        return float(found[1]["cutoff_wfc"]), float(found[1]["cutoff_rho"])
     if pseudopotential.ecutwfc_ry is None:
         return None
     dual = 4.0 if pseudopotential.kind == "NC" else 8.0
@@ -152,12 +153,12 @@ def find_pseudopotential(
     filename: str | None = None,
     *,
     functional: str | None = None,
-    protocol: Protocol = "efficiency",
+    library: Library = "efficiency",
 ) -> Pseudopotential:
     """The pseudopotential of an element: the named file, else the best one in the first folder that has any.
 
-    Best is: verified against SSSP, else not fully relativistic and not a bare Coulomb potential, with suggested
-    cutoffs, and by name. An absolute `filename` is taken as it is.
+    Best is: the one of SSSP's `library`, verified, or of its other one, else not fully relativistic and not a bare
+    Coulomb potential, with suggested cutoffs, and by name. An absolute `filename` is taken as it is.
 
     Args:
         element: chemical symbol.
@@ -166,7 +167,8 @@ def find_pseudopotential(
         functional: with None as `filename`, only files of this functional ("PBE", "PZ", ...) are considered.
 
     Raises:
-        ConfigurationFault: there is no such file, or it is for another element, or its md5 is not SSSP's.
+        ConfigurationFault: there is no such file, or it is for another element, or its md5 is not SSSP's, or its
+            number of valence electrons cannot be.
     """
     places = ", ".join(str(d) for d in directories) or "no folder"
     if filename is not None:
@@ -182,7 +184,12 @@ def find_pseudopotential(
                 f"Pseudopotential file '{path}' is for {found.element}, not for {element}",
                 f"Name a file for {element} in labelling.pseudopotentials.{element}",
             )
-        if sssp_status(found, protocol) == "differs":
+        if problem := wrong_valence(found):
+            raise ConfigurationFault(
+                f"Pseudopotential file '{path}' cannot be used: {problem}",
+                f"Name another file in labelling.pseudopotentials.{element}",
+            )
+        if sssp_status(found) == "differs":
             raise ConfigurationFault(
                 f"Pseudopotential file '{path}' has an SSSP name but other contents (md5 {found.md5})",
                 "Download it again from the SSSP archive, or rename it if it is meant to be another one",
@@ -193,12 +200,38 @@ def find_pseudopotential(
             p for p in _readable(_upf_files(Path(directory), element), element) if functional in (None, p.functional)
         ]
         if candidates:
-            return min(candidates, key=lambda p: _rank(p, protocol))
+            return min(candidates, key=lambda p: _rank(p, library))
     wanted = f" with functional {functional}" if functional else ""
     raise ConfigurationFault(
         f"No pseudopotential file for {element}{wanted} found in {places}",
         f"Put a UPF file there, or set labelling.pseudo_dir or labelling.pseudopotentials.{element}",
     )
+
+
+def complete_first(folders: Sequence[str | Path], names: Iterable[str]) -> list[str | Path]:
+    """The folders in their order, but those that have files of all these names first: pw.x reads from one folder."""
+    names = list(names)
+    return sorted(folders, key=lambda folder: not all((Path(folder) / name).is_file() for name in names))
+
+
+def wrong_valence(pseudopotential: Pseudopotential) -> str | None:
+    """What is wrong with a file's number of valence electrons, None where nothing is.
+
+    It is a whole number, at most the atomic number, and the one that the names of SSSP's newer files say (z_16). Files
+    of virtual crystals (fractions of two elements) have other numbers: cells with them have no integer composition.
+    """
+    from ase.data import atomic_numbers  # not at import time, see above
+
+    electrons, protons = pseudopotential.z_valence, atomic_numbers.get(pseudopotential.element, 0)
+    told = f"its header says {electrons:g} valence electrons"
+    if abs(electrons - round(electrons)) > 1e-4:
+        return f"{told}, not a whole number"
+    if electrons > protons + 1e-4:
+        return f"{told}, more than {pseudopotential.element} has electrons ({protons})"
+    named = re.search(r"\.z_(\d+)\.", pseudopotential.path.name)
+    if named and int(named[1]) != round(electrons):
+        return f"{told}, its name {named[1]}"
+    return None
 
 
 def check_consistent(pseudopotentials: Iterable[Pseudopotential]) -> None:
@@ -240,16 +273,27 @@ def _readable(paths: Iterable[Path], element: str) -> list[Pseudopotential]:
             header = read_header(path)
         except InputFileError:
             continue
-        if header.element == element:
+        if header.element == element and wrong_valence(header) is None:
             found.append(header)
     return found
 
 
-def _rank(pseudopotential: Pseudopotential, protocol: Protocol) -> tuple[bool, bool, bool, bool, str]:
+def _rank(pseudopotential: Pseudopotential, library: Library) -> tuple[bool, bool, bool, bool, bool, str]:
+    verified = sssp_status(pseudopotential) == "verified"
+    found = sssp_entry(pseudopotential.element, pseudopotential.path.name, library)
     return (
-        sssp_status(pseudopotential, protocol) != "verified",
+        not (verified and found is not None and found[0] == library),
+        not verified,
         pseudopotential.kind not in ("NC", "US", "PAW"),
         pseudopotential.relativistic.startswith("full"),
         pseudopotential.ecutwfc_ry is None,
         pseudopotential.path.name,
     )
+
+
+if __name__ == "__main__":
+    import sys
+
+    from mlip_autopipec.labelling.espresso.listing import main
+
+    sys.exit(main())

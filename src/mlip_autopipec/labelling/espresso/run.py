@@ -1,62 +1,39 @@
-"""Running pw.x on one frame, attempt by attempt, until there is a label or a reason why not."""
+"""The labeller that runs pw.x: every starting state of a frame climbs the ladder, the lowest energy is the label."""
 
 from __future__ import annotations
 
+import itertools
 import math
-import os
-import shlex
-import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ase import Atoms
 
 from mlip_autopipec.errors import ConfigurationFault
-from mlip_autopipec.labelling.espresso.input import (
-    EspressoSettings,
-    conv_thr_ry,
-    is_isolated_atom,
-    mesh,
-    pw_input,
-    spin_states,
-    valence_electrons,
-)
-from mlip_autopipec.labelling.espresso.output import PwResult, read_pw_output
-from mlip_autopipec.labelling.espresso.recovery import Rung, next_rung
-from mlip_autopipec.labelling.espresso.verdict import Limits, Verdict, close_pair, judge
+from mlip_autopipec.labelling.espresso.input import conv_thr_ry, mesh
+from mlip_autopipec.labelling.espresso.ladder import Climb, Ending
+from mlip_autopipec.labelling.espresso.magnetic import State, atom_state, branch_of, lowest, plan
+from mlip_autopipec.labelling.espresso.process import command_words, launch_words
+from mlip_autopipec.labelling.espresso.settings import EspressoSettings, is_isolated_atom
+from mlip_autopipec.labelling.espresso.verdict import Limits, Verdict, close_pair, last_band_occupation
 from mlip_autopipec.labelling.labeller import Attempt, Label
-from mlip_autopipec.processes import die_with_parent
-
-GRACE_SECONDS = 60.0  # pw.x gets this long after max_seconds to finish its iteration and write
-RUNGS_MAX = 5
-RERUNS_MAX = 1  # of the same input, after the machine failed and not the physics
-_MEND = {
-    "pseudo_missing": "Check labelling.pseudo_dir and labelling.pseudopotentials",
-    "bad_input": "Check the labelling section of the config, and pw.in and pw.out in that folder",
-    "truncated": "Set labelling.command to the way pw.x is started here",
-}
 
 
-class Ended(NamedTuple):
-    """How a process ended: its exit code (negative: signal) and whether the hard time limit ended it."""
+class Tried(NamedTuple):
+    """A starting state and how its attempts ended."""
 
-    exit_code: int
-    timed_out: bool
-    wall_seconds: float
+    state: State
+    ending: Ending
 
-
-class Ending(NamedTuple):
-    """How the attempts on a frame, or on one spin state of an atom, ended: verdict, last run and its folder."""
-
-    verdict: Verdict
-    result: PwResult | None
-    folder: str | None
-    smeared: bool = False
+    @property
+    def energy_ev(self) -> float:
+        """Energy of the state, infinite where it has none that may train."""
+        verdict, result, _ = self.ending
+        energy = result.text.energy_ev if verdict.usable and result is not None else None
+        return math.inf if energy is None else energy
 
 
 class EspressoLabeller:
@@ -85,144 +62,97 @@ class EspressoLabeller:
         limits = Limits(**{key: section.get(key, value) for key, value in defaults.items()})
         return cls(EspressoSettings.from_config(section), limits)
 
-    def label(self, atoms: Atoms, workdir: Path) -> Label:
-        """Label one frame. See `Labeller.label`; attempts of an earlier, killed run in `workdir` are removed.
+    def label(
+        self,
+        atoms: Atoms,
+        workdir: Path,
+        *,
+        ranks: int = 1,
+        seconds: float | None = None,
+        states: Sequence[State] | None = None,
+    ) -> Label:
+        """Label one frame. See `Labeller.label`.
 
-        Of an isolated atom several spin states are tried and the lowest energy is kept; all of them stand in the
-        label's settings as `spin_states`.
+        Attempts that an earlier call left in `workdir` are read again where they ended, go on from their density where
+        their time was over, and are removed where they were killed.
+
+        Args:
+            ranks: MPI ranks of each pw.x.
+            seconds: wall time that is left in this job; never more than `max_seconds` of the settings is used.
+            states: where the moments start, in place of `magnetic.starting_states`.
         """
-        workdir = Path(workdir)
+        workdir = Path(workdir).absolute()
         workdir.mkdir(parents=True, exist_ok=True)
-        for stale in workdir.glob("attempt_*"):
-            shutil.rmtree(stale, ignore_errors=True)
+        left_out: dict[str, str] = {}
         if close := close_pair(atoms, self.limits.minimum_distance_fraction):
             verdict = Verdict("atoms_too_close", "structure", close, False)
-            return self._label(atoms, Ending(verdict, None, None), [], [])
-        attempts: list[Attempt] = []
-        if not is_isolated_atom(atoms):
-            return self._label(atoms, self._ladder(atoms, workdir, attempts, None), attempts, [])
-        endings: dict[int, Ending] = {}
-        for moment in spin_states(str(atoms.symbols[0]), valence_electrons(atoms, self.settings)):
-            if endings and self._left(attempts) <= 0:
-                break
-            try:
-                endings[moment] = self._ladder(atoms, workdir, attempts, moment)
-                if endings[moment].verdict.kind == "physics" and self._left(attempts) > 0:
-                    endings[moment] = self._ladder(atoms, workdir, attempts, moment, smeared=True)
-            except ConfigurationFault as fault:
-                if not any(one.verdict.usable for one in endings.values()):
-                    raise
-                # the set-up was good for another state: what pw.x dislikes is this one
-                endings[moment] = Ending(Verdict("bad_input", "physics", str(fault), False), None, None)
-            if len(endings) == 1 and endings[moment].verdict.kind == "infrastructure":
-                break  # the likeliest state failed for the machine's reasons: another one must not take its place
-        return self._label(atoms, _lowest(endings), attempts, _told(endings))
+            return self._label(atoms, [Tried(State(""), Ending(verdict))], [], ranks, left_out)
+        if states is None:
+            states, left_out = plan(atoms, self.settings)
+        words = launch_words(self._command, self.settings.launcher, ranks, kpoints_computed(atoms, self.settings))
+        time = min(self.settings.max_seconds, math.inf if seconds is None else seconds)
+        with closing(Climb(atoms, self.settings, self.limits, workdir, words, time)) as climb:
+            tried = self._all_states(climb, states, left_out)
+        return self._label(atoms, tried, climb.attempts, ranks, left_out)
 
-    def _left(self, attempts: list[Attempt]) -> float:
-        """Wall time that is left for this frame, s."""
-        return self.settings.max_seconds - sum(attempt.wall_seconds for attempt in attempts)
+    def _all_states(self, climb: Climb, states: Sequence[State], left_out: dict[str, str]) -> list[Tried]:
+        """Climb from each state; `left_out` grows by those for which there was no time.
 
-    def _ladder(
-        self, atoms: Atoms, workdir: Path, attempts: list[Attempt], moment: int | None, smeared: bool = False
-    ) -> Ending:
-        """Attempts until one ends well or nothing is left to try; `attempts` grows by them.
-
-        An atom with whole occupations converges at once or hardly ever: it gets one attempt.
+        Where the job's time was over, and not the label's, there is no label yet: another job goes on, and a state that
+        it may find to be lower must not be left out.
         """
-        electrons = valence_electrons(atoms, self.settings)
-        tried: list[dict[str, Any]] = []
-        first = "first attempt" if moment is None else f"isolated atom with a moment of {moment} Bohr magnetons"
-        if smeared:
-            first += ", occupations smeared"
-        rung, reruns = Rung({}, first), 0
-        spin = (
-            {} if moment is None else {"tot_magnetization": moment, "occupations": "smearing" if smeared else "fixed"}
-        )
-        rungs_max = RUNGS_MAX if moment is None or smeared else 0
-        while True:
-            folder = workdir / f"attempt_{len(attempts) + 1}"
-            timed = replace(self.settings, max_seconds=max(math.ceil(self._left(attempts)), 1))
-            text = pw_input(atoms, timed, changes=rung.changes, atom_moment=moment, atom_smeared=smeared)
-            result, ended = self._run(text, folder, timed.max_seconds)
-            verdict = self._verdict(result, ended, atoms)
-            attempts.append(
-                Attempt(
-                    folder=folder.name,
-                    changed={**spin, **rung.changes},
-                    why=rung.why,
-                    outcome=verdict.rejected_by or verdict.outcome,
-                    reason=verdict.reason,
-                    scf_iterations=result.text.iterations,
-                    cpu_seconds=result.text.cpu_seconds,
-                    wall_seconds=round(ended.wall_seconds, 3),
-                    exit_code=ended.exit_code,
-                )
-            )
-            if verdict.kind == "configuration":
-                mend = _MEND.get(verdict.outcome, "Check the labelling section of the config")
-                raise ConfigurationFault(f"{verdict.reason} (in {folder})", mend)
-            following: Rung | None = None
-            if verdict.kind == "infrastructure" and verdict.outcome != "stopped" and not ended.timed_out:
-                if reruns < RERUNS_MAX:
-                    reruns += 1
-                    following = Rung(rung.changes, f"the same again: {verdict.reason}")
-            elif verdict.kind == "physics" and len(tried) < rungs_max:
-                tried.append(dict(rung.changes))
-                maxstep = self.settings.electron_maxstep
-                following = next_rung(result, verdict, tried, electrons=electrons, maxstep=maxstep)
-            if following is None or self._left(attempts) <= 0:
-                return Ending(verdict, result, folder.name, smeared)
-            rung = following
+        tried: list[Tried] = []
+        for state in states:
+            if tried and not climb.left():
+                left_out[state.name] = "no time was left"
+                if climb.of_job:
+                    words = f"the job's time was over before the starting state {state.name} could be tried"
+                    return [Tried(state, Ending(Verdict("stopped", "infrastructure", words, False)))]
+                continue
+            one = self._one_state(climb, state, any(earlier.ending.verdict.usable for earlier in tried))
+            if one.ending.verdict.kind == "infrastructure" and climb.of_job and not climb.left():
+                return [one]
+            tried.append(one)
+            if len(tried) == 1 and one.ending.verdict.kind == "infrastructure":
+                break  # the likeliest state failed for the machine's reasons: another one must not take its place
+        return tried
 
-    def _run(self, text: str, folder: Path, max_seconds: int) -> tuple[PwResult, Ended]:
-        folder.mkdir(parents=True)
-        (folder / "pw.in").write_text(text, encoding="utf-8")
-        ended = run_process([*self._command, "-in", "pw.in"], folder, max_seconds + GRACE_SECONDS)
-        xml = folder / "tmp" / "pwscf.save" / "data-file-schema.xml"
-        result = read_pw_output(
-            folder / "pw.out",
-            exit_code=ended.exit_code,
-            stderr=folder / "pw.err",
-            crash=folder / "CRASH",
-            xml=xml if xml.is_file() else None,
-        )
-        shutil.rmtree(folder / "tmp", ignore_errors=True)  # wavefunctions and density of every frame fill a disk
-        return result, ended
-
-    def _verdict(self, result: PwResult, ended: Ended, atoms: Atoms) -> Verdict:
-        if ended.timed_out:
-            seconds = self.settings.max_seconds
-            words = (
-                f"pw.x did not end within max_seconds = {seconds} s and was stopped; raise labelling.max_seconds and "
-                "delete this frame's label to try it again"
-            )
-            return Verdict("truncated", "infrastructure", words, False)
-        return judge(result, atoms, self.limits)
+    def _one_state(self, climb: Climb, state: State, set_up_is_good: bool) -> Tried:
+        try:
+            ending = climb.from_state(state)
+            if state.whole and state.total is not None and ending.verdict.kind == "physics" and climb.left():
+                state = atom_state(state.total, whole=False)
+                ending = climb.from_state(state)
+        except ConfigurationFault as fault:
+            if not set_up_is_good:
+                raise
+            # the set-up was good for another state: what pw.x dislikes is this one
+            ending = Ending(Verdict("bad_input", "physics", str(fault), False))
+        return Tried(state, ending)
 
     def _label(
-        self, atoms: Atoms, ending: Ending, attempts: list[Attempt], spin_states_tried: list[dict[str, Any]]
+        self,
+        atoms: Atoms,
+        tried: list[Tried],
+        attempts: list[Attempt],
+        ranks: int,
+        left_out: Mapping[str, str],
     ) -> Label:
-        verdict, result, folder, _ = ending
+        kept = tried[lowest([one.energy_ev for one in tried], len(atoms))]
+        verdict, result, folder = kept.ending
+        text = result.text if result is not None else None
         numbers: dict[str, Any] = {}
-        if verdict.usable and result is not None and result.text.forces is not None and result.text.stress is not None:
+        if verdict.usable and text is not None and text.forces is not None and text.stress is not None:
             numbers = {
-                "energy_ev": result.text.energy_ev,
-                "forces": [tuple(map(float, force)) for force in result.text.forces],
-                "stress": tuple(map(float, result.text.stress)),
-                "magmoms": result.text.site_moments,
+                "energy_ev": text.energy_ev,
+                "forces": [tuple(map(float, force)) for force in text.forces],
+                "stress": tuple(map(float, text.stress)),
+                "magmoms": text.site_moments,
+                "branch": branch_of(kept.state),
             }
-        failed = [
-            f"the isolated atom with a moment of {one['moment']} got no energy: {one['reason']}"
-            for one in spin_states_tried
-            if one["energy_ev"] is None
-        ]
-        failed += [
-            f"the isolated atom was kept with smeared occupations (moment {one['moment']}): with whole ones it did not "
-            "converge, and it may not be the ground state"
-            for one in spin_states_tried
-            if one["kept"] and one["occupations"] == "smearing"
-        ]
         isolated = is_isolated_atom(atoms)
+        points = list(mesh(atoms, self.settings)[0])
+        wall = sum(attempt.wall_seconds for attempt in attempts)
         return Label(
             accepted=verdict.usable,
             outcome=verdict.rejected_by or verdict.outcome,
@@ -230,19 +160,26 @@ class EspressoLabeller:
             reason=verdict.reason,
             natoms=len(atoms),
             uid=atoms.info.get("uid"),
-            warnings=[*(result.text.warnings if result else []), *failed],
+            warnings=[*(text.warnings if text else []), *_doubts(tried, kept, left_out)],
             attempts=attempts,
             output_file=f"{folder}/pw.out" if folder else None,
             engine=self.name,
-            engine_version=result.text.version if result else None,
-            cpu_seconds=round(sum(a.cpu_seconds for a in attempts), 3),
-            wall_seconds=round(sum(a.wall_seconds for a in attempts), 3),
+            engine_version=text.version if text else None,
+            cpu_seconds=round(sum(attempt.cpu_seconds for attempt in attempts), 3),
+            wall_seconds=round(wall, 3),
+            ranks=ranks,
+            core_seconds=round(wall * ranks, 3),
+            states=_states(tried, kept, left_out) if attempts else [],
+            total_magnetization=text.total_magnetization if text else None,
+            absolute_magnetization=text.absolute_magnetization if text else None,
+            scf_accuracy_ry=text.scf_accuracy_ry if text else None,
+            conv_thr_ry=text.conv_thr_ry if text else None,
+            scf_correction_ev_per_angstrom=text.scf_correction if text else None,
+            last_band_occupation=last_band_occupation(result) if result else None,
             settings={
                 "surface": self.settings.surface(),
                 "isolated_atom": isolated,
-                **(
-                    {"spin_states": spin_states_tried} if isolated else {"kpoints": list(mesh(atoms, self.settings)[0])}
-                ),
+                **({"spin_states": _spin_states(tried, kept)} if isolated else {"kpoints": points}),
                 "conv_thr_ry": conv_thr_ry(atoms, self.settings),
                 "command": self.settings.command,
                 "limits": asdict(self.limits),
@@ -251,95 +188,66 @@ class EspressoLabeller:
         )
 
 
-def _energy(ending: Ending) -> float:
-    energy = ending.result.text.energy_ev if ending.verdict.usable and ending.result is not None else None
-    return math.inf if energy is None else energy
+def kpoints_computed(atoms: Atoms, settings: EspressoSettings) -> int:
+    """k-points that pw.x computes: those of the mesh, of which k and -k are one (symmetry is off)."""
+    if is_isolated_atom(atoms):
+        return 1
+    counts, offsets = mesh(atoms, settings)
+    # the partner of point i of n is n - i, or n - 1 - i on a mesh that is shifted by half a step
+    partners = [[(-i - shift) % n for i in range(n)] for n, shift in zip(counts, offsets, strict=True)]
+    points = itertools.product(*(range(n) for n in counts))
+    return len({min(k, tuple(p[i] for p, i in zip(partners, k, strict=True))) for k in points})
 
 
-def _lowest(endings: dict[int, Ending]) -> Ending:
-    """The lowest of the spin states that have an energy, or the likeliest one where none has."""
-    return min(endings.values(), key=_energy)
+def _doubts(tried: list[Tried], kept: Tried, left_out: Mapping[str, str]) -> list[str]:
+    """Warnings about the starting states."""
+    told = []
+    for one in tried:
+        atom = one.state.total is not None
+        what = f"the isolated atom with a moment of {one.state.total}" if atom else f"starting state {one.state.name}"
+        if len(tried) > 1 and not math.isfinite(one.energy_ev):
+            told.append(f"{what} got no energy: {one.ending.verdict.reason}")
+        if one is kept and one.ending.verdict.usable and atom and not one.state.whole:
+            told.append(
+                f"the isolated atom was kept with smeared occupations (moment {one.state.total}): with whole ones it "
+                "did not converge, and it may not be the ground state"
+            )
+    return told + [f"starting state {name} was left out: {why}" for name, why in left_out.items() if "time" in why]
 
 
-def _told(endings: dict[int, Ending]) -> list[dict[str, Any]]:
-    """What became of each spin state, in the order they were tried."""
-    kept = _lowest(endings)
-    return [
-        {
-            "moment": moment,
-            "occupations": "smearing" if one.smeared else "fixed",
-            "energy_ev": _energy(one) if math.isfinite(_energy(one)) else None,
-            "kept": one is kept and one.verdict.usable,
-            "outcome": one.verdict.rejected_by or one.verdict.outcome,
-            "reason": one.verdict.reason,
-        }
-        for moment, one in endings.items()
+def _states(tried: list[Tried], kept: Tried, left_out: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What became of each starting state, in the order they were tried, and why others were left out."""
+    told: list[dict[str, Any]] = []
+    for one in tried:
+        verdict, result, _ = one.ending
+        text = result.text if result is not None and verdict.usable else None
+        told.append(
+            {
+                "name": one.state.name,
+                "start": None if one.state.site_moments is None else list(one.state.site_moments),
+                "energy_ev": one.energy_ev if math.isfinite(one.energy_ev) else None,
+                "total_magnetization": text.total_magnetization if text else None,
+                "absolute_magnetization": text.absolute_magnetization if text else None,
+                "outcome": verdict.rejected_by or verdict.outcome,
+                "reason": verdict.reason,
+                "kept": one is kept and verdict.usable,
+            }
+        )
+    return told + [
+        {"name": name, "outcome": "not_tried", "reason": why, "kept": False} for name, why in left_out.items()
     ]
 
 
-def command_words(command: str) -> list[str]:
-    """The words of a command whose programs are on the PATH.
-
-    Raises:
-        ConfigurationFault: the command is empty, or its first word or its pw.x is not found.
-    """
-    words = shlex.split(command)
-    programs = words[:1] + [w for w in words[1:] if Path(w).name.endswith("pw.x")]
-    missing = next((w for w in programs if shutil.which(w) is None), None)
-    if not words or missing is not None:
-        raise ConfigurationFault(
-            f"'{missing or command}' (labelling.command) is not found on the PATH",
-            "Install Quantum ESPRESSO (Debian: quantum-espresso, conda-forge: qe), or give the path of pw.x",
-        )
-    return words
-
-
-def run_process(words: list[str], folder: Path, limit_seconds: float) -> Ended:
-    """Run a program in `folder`, its streams in pw.out and pw.err, on one thread, for a limited time.
-
-    The program has a process group of its own, which is ended as a whole at the limit or when this process is
-    interrupted; where the system allows it (Linux), it also dies with this process.
-    """
-    start = time.monotonic()
-    with open(folder / "pw.out", "wb") as out, open(folder / "pw.err", "wb") as err:
-        process = subprocess.Popen(
-            words,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=_environment(words),
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        timed_out = False
-        try:
-            process.wait(timeout=limit_seconds)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-        finally:
-            _end_group(process)
-    return Ended(process.returncode, timed_out, time.monotonic() - start)
-
-
-def _environment(words: list[str]) -> dict[str, str]:
-    """The environment of a run: one thread per rank, and no batch system for a pw.x that is started plainly.
-
-    Inside a Slurm job step an MPI library takes a plainly started program for one of srun's ranks and gives up where
-    it was built without Slurm's PMI (Debian's Open MPI). A launcher in front of pw.x needs those variables.
-    """
-    inherited = dict(os.environ)
-    if Path(words[0]).name.endswith("pw.x"):
-        inherited = {k: v for k, v in inherited.items() if not k.startswith(("SLURM_", "PMI_", "PMI2_", "PMIX_"))}
-    return {**inherited, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
-        if process.poll() is not None:
-            return
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=patience)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
+def _spin_states(tried: list[Tried], kept: Tried) -> list[dict[str, Any]]:
+    """The same of an isolated atom, by its moment."""
+    return [
+        {
+            "moment": one.state.total,
+            "occupations": "fixed" if one.state.whole else "smearing",
+            "energy_ev": one.energy_ev if math.isfinite(one.energy_ev) else None,
+            "kept": one is kept and one.ending.verdict.usable,
+            "outcome": one.ending.verdict.rejected_by or one.ending.verdict.outcome,
+            "reason": one.ending.verdict.reason,
+        }
+        for one in tried
+    ]

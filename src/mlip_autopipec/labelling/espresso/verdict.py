@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 
+from mlip_autopipec.labelling.espresso.diagnosis import Verdict, error_verdict, never_started, unfinished
 from mlip_autopipec.labelling.espresso.output import PwResult
 from mlip_autopipec.labelling.labeller import Kind
+
+__all__ = ["Limits", "Verdict", "close_pair", "judge", "last_band_occupation", "structure_of"]
 
 ACCURACY_SLACK = 1.1  # both numbers are printed with two digits
 LAST_BAND_OCCUPATION_MAX = 0.05  # of a full band; 0.02 is harmless for an aluminium slab, 1 costs 7 meV in Al4
 POSITION_TOLERANCE_ANGSTROM = 1e-3  # pw.x prints 7 decimals of alat
+EXIT_NOT_RELAXED = 3  # of a relaxation that ran out of steps (PW/src/run_pwscf.f90); its SCFs are converged
 
 
 @dataclass(frozen=True)
@@ -33,59 +35,6 @@ class Limits:
     maximum_force_ev_per_angstrom: float = 50.0
 
 
-class Verdict(NamedTuple):
-    """`outcome` is what the run was; `rejected_by` names the check that refuses a run that ended well."""
-
-    outcome: str
-    kind: Kind
-    reason: str
-    usable: bool
-    rejected_by: str | None = None
-
-
-class _Rule(NamedTuple):
-    routine: str  # regular expressions, matched without case
-    message: str
-    outcome: str
-    kind: Kind
-
-
-# Error messages of pw.x by routine and text; the first that matches counts.
-_RULES = (
-    _Rule(r"check_atoms", r"overlap", "atoms_overlap", "structure"),
-    _Rule(r"", r"more bands than PWs", "more_bands_than_pw", "structure"),
-    _Rule(r"setup", r"too few bands", "too_few_bands", "physics"),
-    _Rule(r"readpp|read_upf|read_pseudo|upf_to_internal|read_ncpp", r"", "pseudo_missing", "configuration"),
-    _Rule(r"", r"(\.upf|pseudo).*(not found|not readable|missing)", "pseudo_missing", "configuration"),
-    _Rule(r"check_tempdir|davcio|diropn|(write|read)_rhog|save_buffer|restart", r"", "tempdir", "infrastructure"),
-    _Rule(r"", r"error (opening|reading|writing)|no space left|cannot open", "tempdir", "infrastructure"),
-    _Rule(r"[cr](diag|eg)|cgdiag|^paro|^ppcg|rotate_wfc|c_bands|cholesky", r"", "diag", "physics"),
-    _Rule(
-        r"",
-        r"too many bands are not converged|positive definite|cholesky|eigenvectors failed",
-        "diag",
-        "physics",
-    ),
-    _Rule(r"efermi", r"", "fermi_level", "physics"),
-    _Rule(r"allocate|mem", r"alloc|memory", "out_of_memory", "infrastructure"),
-    _Rule(
-        r"read_|card_|iosys|set_occ|init_pos|input|latgen|setup|kpoint|set_dft|lsda",
-        r"",
-        "bad_input",
-        "configuration",
-    ),
-)
-_LAUNCHER = re.compile(
-    r"command not found|No such file or directory.*pw|not enough slots|attempt to run as root|"
-    r"direct launched using|An error occurred in MPI_Init|"
-    r"error while loading shared libraries|unable to (?:find|access) .*executable|Permission denied",
-    re.I,
-)
-_MEMORY = re.compile(
-    r"out of memory|oom-kill|cannot allocate memory|insufficient virtual memory|would exceed memory", re.I
-)
-
-
 def judge(result: PwResult, atoms: Atoms | None = None, limits: Limits | None = None) -> Verdict:
     """Decide what a run was and whether its numbers may train.
 
@@ -95,28 +44,43 @@ def judge(result: PwResult, atoms: Atoms | None = None, limits: Limits | None = 
         limits: distances and forces a label must keep to.
     """
     text = result.text
+    if (verdict := never_started(result)) is not None:
+        return verdict
     if error := text.error or (result.crash if not text.done else None):
-        return _error_verdict(*error, started=text.started)
+        return error_verdict(*error, started=text.started)
     if not text.done:
-        return _unfinished(result)
+        return unfinished(result)
     if text.stopped:
         return Verdict("stopped", "infrastructure", f"pw.x stopped before convergence: {text.stopped}", False)
     if text.not_converged:
         return Verdict("scf_not_converged", "physics", _not_converged_words(result), False)
+    if text.calculation == "nscf" and text.energy_ev is None:
+        return Verdict("ok", "configuration", "bands only (calculation nscf or bands): no energy", False, "not_scf")
+    return _broken(result) or _usability(result, atoms, limits or Limits())
+
+
+def _broken(result: PwResult) -> Verdict | None:
+    """A run that says it ended well and whose numbers are not those of one converged SCF."""
+    text = result.text
+    if text.not_a_number:
+        return Verdict("inconsistent", "physics", "; ".join([*text.problems, *text.missing]), False)
+    missing = list(text.missing)
     if text.energy_ev is None or not text.converged:
-        what = "; ".join(text.problems) or "it ends without a converged total energy"
-        return Verdict("inconsistent", "infrastructure", f"the output is damaged or not of an SCF run: {what}", False)
+        missing.append("there is no converged total energy")
     if text.conv_thr_ry is None or text.scf_accuracy_ry is None:
-        return Verdict("inconsistent", "infrastructure", "SCF accuracy or threshold cannot be read", False)
-    if text.scf_accuracy_ry > ACCURACY_SLACK * text.conv_thr_ry:
+        missing.append("SCF accuracy or threshold cannot be read")
+    if missing:
+        return Verdict("truncated", "infrastructure", "the output has lost lines: " + "; ".join(missing), False)
+    if (text.scf_accuracy_ry or 0.0) > ACCURACY_SLACK * (text.conv_thr_ry or 0.0):
         words = f"SCF accuracy {text.scf_accuracy_ry:.1e} Ry is above the threshold {text.conv_thr_ry:.1e} Ry"
         return Verdict("scf_accuracy_above_threshold", "physics", words, False)
     if problems := text.problems + result.problems:
         return Verdict("inconsistent", "infrastructure", "the output contradicts itself: " + "; ".join(problems), False)
-    if result.exit_code:
+    unfinished_relaxation = result.exit_code == EXIT_NOT_RELAXED and "relax" in text.calculation
+    if result.exit_code and not unfinished_relaxation:
         words = f"the text is whole, but pw.x ended with exit code {result.exit_code}"
         return Verdict("inconsistent", "infrastructure", words, False)
-    return _usability(result, atoms, limits or Limits())
+    return None
 
 
 def close_pair(atoms: Atoms, fraction: float) -> str | None:
@@ -147,31 +111,6 @@ def structure_of(result: PwResult) -> Atoms | None:
     return Atoms(text.symbols, positions=text.positions, cell=text.cell, pbc=True)
 
 
-def _error_verdict(routine: str, message: str, started: bool) -> Verdict:
-    words = f"pw.x stopped in {routine}: {message}"
-    for rule in _RULES:
-        if re.search(rule.routine, routine, re.I) and re.search(rule.message, message, re.I):
-            return Verdict(rule.outcome, rule.kind, words, False)
-    return Verdict("error", "physics", words, False) if started else Verdict("bad_input", "configuration", words, False)
-
-
-def _unfinished(result: PwResult) -> Verdict:
-    launcher = _LAUNCHER.search(result.stderr)
-    if result.empty and (launcher or result.exit_code in (126, 127)):
-        said = next((line.strip() for line in result.stderr.splitlines() if _LAUNCHER.search(line)), "")
-        return Verdict("truncated", "configuration", f"pw.x was never started: {said or 'command not found'}", False)
-    if result.text.damaged_pseudopotential and not result.text.started:
-        return Verdict("pseudo_missing", "configuration", "a pseudopotential file is damaged: it ends early", False)
-    if memory := _MEMORY.search(result.stderr):
-        return Verdict("truncated", "infrastructure", f"the run ended early: {memory[0]}", False)
-    code = result.exit_code
-    how = {None: "", 124: " (time limit)", 137: " (killed; perhaps out of memory)", 143: " (terminated)"}.get(code, "")
-    if code is not None and code < 0:
-        how = f" (killed by signal {-code})"
-    what = "the output is empty" if result.empty else "the output ends before 'JOB DONE.'"
-    return Verdict("truncated", "infrastructure", what + how, False)
-
-
 def _not_converged_words(result: PwResult) -> str:
     text = result.text
     reached = f", accuracy {text.scf_accuracy_ry:.1e} Ry" if text.scf_accuracy_ry is not None else ""
@@ -186,10 +125,20 @@ def _usability(result: PwResult, atoms: Atoms | None, limits: Limits) -> Verdict
     def refuse(check: str, kind: Kind, reason: str) -> Verdict:
         return Verdict("ok", kind, reason, False, check)
 
+    if result.crash and result.exit_code != 0 and (result.xml is None or result.xml.energy_ev is None):
+        routine, message = result.crash
+        words = f"a CRASH file ({routine}: {message}) lies beside it; remove it if it is of another run"
+        return refuse("crash_beside", "infrastructure", words)
     if text.forces is None:
         return refuse("no_forces", "configuration", "no forces were computed (tprnfor)")
     if text.stress is None:
-        return refuse("no_stress", "configuration", "no stress was computed (tstress)")
+        why = text.messages.get("stres") or text.messages.get("stress") or "tstress"
+        return refuse("no_stress", "configuration", f"no stress was computed ({why})")
+    if text.electric_field:
+        return refuse("electric_field", "configuration", "a finite electric field is part of the energy")
+    if text.fixed_coordinates:
+        words = "some forces are left out of the total force: coordinates were held fixed"
+        return refuse("fixed_coordinates", "configuration", words)
     if text.calculation in ("vc-relax", "md"):
         return refuse("not_single_point", "configuration", f"the steps of a {text.calculation} run have no fixed basis")
     structure = structure_of(result)

@@ -1,4 +1,4 @@
-"""Universal interatomic potentials that drive exploration."""
+"""Universal interatomic potentials by the name in the config: they drive exploration, and may be teachers of labels."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def _sevennet_0() -> Calculator:
 
 
 SURROGATES: dict[str, Callable[[], Calculator]] = {"sevennet-0": _sevennet_0}
+PACKAGES = {"sevennet-0": "sevenn"}  # what each of them comes with
 
 
 def load_surrogate(name: str) -> Calculator:

@@ -1,0 +1,221 @@
+"""How far labels are from converged ones: a sample is run again at tighter settings."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from mlip_autopipec.config.labelling import Labelling
+from mlip_autopipec.errors import InputFileError, MlipError
+from mlip_autopipec.frames import ISOLATED_ATOM, has_vacuum
+from mlip_autopipec.labelling.collect import name_of
+from mlip_autopipec.labelling.labeller import Label, Labeller, read_label, write_label
+from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
+from mlip_autopipec.seeds import generator
+
+ACCURACY, CUTOFF, K_POINTS = 100.0, 1.25, 1.5
+"""Tighter by these factors: SCF accuracy, both cutoffs (a plane-wave basis 1.4 times as large), density of k-points."""
+WITH_SUCH_SETTINGS = ("espresso",)
+
+
+def sample(frames: Sequence[Atoms], labels: Mapping[str, Label], number: int, seed: int) -> list[Atoms]:
+    """Frames to run again: types of structures in turn, the cheaper half of each, drawn by the seed.
+
+    Args:
+        frames: candidates; those without an accepted label and isolated atoms are passed over.
+    """
+    by_type: dict[str, list[Atoms]] = defaultdict(list)
+    for frame in sorted(frames, key=name_of):
+        label = labels.get(name_of(frame))
+        if label is not None and label.accepted and frame.info["config_type"] != ISOLATED_ATOM:
+            by_type[frame.info["config_type"]].append(frame)
+    random = generator(seed, "label noise")
+    queues = []
+    for kind in random.permutation(sorted(by_type)):
+        some = by_type[str(kind)]
+        middle = float(np.median([len(frame) for frame in some]))
+        cheap = [frame for frame in some if len(frame) <= middle]
+        queues.append([cheap[i] for i in random.permutation(len(cheap))])
+    chosen: list[Atoms] = []
+    while len(chosen) < number and any(queues):
+        for queue in queues:
+            if queue and len(chosen) < number:
+                chosen.append(queue.pop(0))
+    return chosen
+
+
+def tighter(settings: Labelling, frame: Atoms) -> Labelling:
+    """The settings for a converged run of this frame; the frame because a written mesh stays 1 through vacuum."""
+    mesh = settings.kmesh
+    if mesh is not None:
+        open_ways = [has_vacuum(frame) and k == 1 for k in mesh]
+        mesh = [1 if alone else math.ceil(K_POINTS * k) for k, alone in zip(mesh, open_ways, strict=True)]
+    return settings.model_copy(
+        update={
+            "conv_thr_ry_per_atom": settings.conv_thr_ry_per_atom / ACCURACY,
+            "ecutwfc_ry": CUTOFF * (settings.ecutwfc_ry or 0.0),
+            "ecutrho_ry": CUTOFF * (settings.ecutrho_ry or 0.0),
+            "kspacing_per_angstrom": settings.kspacing_per_angstrom / K_POINTS,
+            "kmesh": mesh,
+        }
+    )
+
+
+def measure(
+    frames: Sequence[Atoms],
+    labels: Mapping[str, Label],
+    settings: Labelling,
+    folder: str | os.PathLike[str],
+    *,
+    seed: int,
+    make_labeller: Callable[[Labelling], Labeller],
+    leave_out: Collection[str] = (),
+    ranks: int = 1,
+    seconds: float | None = None,
+) -> dict[str, Any]:
+    """Run `settings.noise_labels` accepted labels again at tighter settings; never raises for a run that fails.
+
+    Args:
+        frames: of the first generation.
+        labels: by name.
+        folder: where the runs are kept; one that is there is not made again.
+        leave_out: names that a review found suspect.
+
+    Returns:
+        ``measured``, ``reason`` (in words, why not or how), ``energy_mev_per_atom``, ``force_mev_per_angstrom``
+        (component), ``stress_gpa`` (component): root-mean-square differences, null where not measured. A constant
+        energy per atom of each element and an isotropic constant stress (Pulay), which a fit takes up, are taken out
+        first where there are more runs than constants, with the degrees of freedom they cost; ``..._raw`` is without
+        that. ``frames``: a row for each run. ``failed``: runs that gave nothing. ``settings``: what was tighter.
+    """
+    empty = dict.fromkeys(_MEASURES)
+    if settings.engine not in WITH_SUCH_SETTINGS:
+        why = f"the engine {settings.engine} has no cutoffs, k-points and SCF accuracy that could be tighter"
+        return _record(False, why, empty)
+    if settings.noise_labels == 0:
+        return _record(False, "labelling.noise_labels is 0", empty)
+    asked = sample([f for f in frames if name_of(f) not in leave_out], labels, settings.noise_labels, seed)
+    rows, failed = [], []
+    for frame in asked:
+        name, tight = name_of(frame), tighter(settings, frame)
+        try:
+            again = _again(frame, Path(folder), tight, make_labeller, ranks, seconds)
+        except MlipError as error:
+            failed.append({"name": name, "reason": str(error)})
+            continue
+        if again.accepted:
+            rows.append(_difference(frame, labels[name], again))
+        else:
+            failed.append({"name": name, "reason": again.reason})
+    if not rows:
+        return _record(False, "no label could be run again at tighter settings", empty, failed=failed)
+    words = f"{len(rows)} labels run again with cutoffs x {CUTOFF:g}, k-points x {K_POINTS:g}, SCF accuracy / 100"
+    return _record(True, words, _summary(rows), frames=rows, failed=failed, settings=tighter(settings, asked[0]))
+
+
+_MEASURES = (
+    "energy_mev_per_atom", "force_mev_per_angstrom", "stress_gpa",
+    "energy_raw_mev_per_atom", "stress_raw_gpa", "force_share",
+)  # fmt: skip
+
+
+def _record(measured: bool, reason: str, numbers: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    settings = more.pop("settings", None)
+    names = ("conv_thr_ry_per_atom", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom", "kmesh")
+    told = None if settings is None else settings.model_dump(include=set(names))
+    return {"measured": measured, "reason": reason, "frames": [], "failed": [], **numbers, **more, "settings": told}
+
+
+def _again(
+    frame: Atoms,
+    folder: Path,
+    settings: Labelling,
+    make_labeller: Callable[[Labelling], Labeller],
+    ranks: int,
+    seconds: float | None,
+) -> Label:
+    path = folder / f"{name_of(frame)}.json"
+    labeller = make_labeller(settings)
+    try:
+        kept = read_label(path)
+        if kept.uid == frame.info.get("uid") and kept.settings.get("surface") == settings.surface():
+            return kept
+    except InputFileError:
+        pass
+    label = labeller.label(frame, path.with_suffix(""), ranks=ranks, seconds=seconds)
+    if label.kind != "infrastructure":
+        write_label(path, label)
+    return label
+
+
+def _difference(frame: Atoms, usual: Label, tight: Label) -> dict[str, Any]:
+    """Tighter minus usual."""
+    assert usual.energy_ev is not None
+    assert tight.energy_ev is not None
+    forces = np.array(tight.forces) - np.array(usual.forces)
+    stress = None
+    if usual.stress is not None and tight.stress is not None and not has_vacuum(frame):
+        stress = (EV_PER_ANGSTROM3_IN_GPA * (np.array(tight.stress) - np.array(usual.stress))).tolist()
+    return {
+        "name": name_of(frame),
+        "config_type": frame.info["config_type"],
+        "atoms": len(frame),
+        "elements": {symbol: int(np.sum(frame.symbols == symbol)) for symbol in sorted(set(frame.symbols))},
+        "energy_mev_per_atom": 1e3 * (tight.energy_ev - usual.energy_ev) / len(frame),
+        "force_mev_per_angstrom": 1e3 * float(np.sqrt(np.mean(forces**2))),
+        "force_max_mev_per_angstrom": 1e3 * float(np.linalg.norm(forces, axis=1).max()),
+        "label_force_mev_per_angstrom": 1e3 * float(np.sqrt(np.mean(np.square(np.array(usual.forces))))),
+        "stress_gpa": stress,
+        "branch": [usual.branch, tight.branch],
+        "core_seconds": tight.core_seconds or tight.wall_seconds,
+    }
+
+
+def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    energies = np.array([row["energy_mev_per_atom"] for row in rows])
+    elements = sorted({symbol for row in rows for symbol in row["elements"]})
+    shares = np.array([[row["elements"].get(symbol, 0) / row["atoms"] for symbol in elements] for row in rows])
+    stresses = np.array([row["stress_gpa"] for row in rows if row["stress_gpa"] is not None])
+    weights = np.array([float(row["atoms"]) for row in rows])
+    forces = np.array([row["force_mev_per_angstrom"] for row in rows])
+    sizes = np.array([row["label_force_mev_per_angstrom"] for row in rows])
+    force = float(np.sqrt(np.average(forces**2, weights=weights)))
+    size = float(np.sqrt(np.average(sizes**2, weights=weights)))
+    return {
+        "energy_mev_per_atom": _without(energies, shares),
+        "force_mev_per_angstrom": force,
+        "stress_gpa": _stress_without_pressure(stresses),
+        "energy_raw_mev_per_atom": _rms(energies),
+        "stress_raw_gpa": _rms(stresses) if stresses.size else None,
+        "force_share": force / size if size > 0 else None,
+    }
+
+
+def _without(values: np.ndarray, columns: np.ndarray) -> float:
+    """RMS of what constants per element leave, per degree of freedom; of the values where there are too few."""
+    rank = int(np.linalg.matrix_rank(columns))
+    if len(values) <= rank:
+        return _rms(values)
+    rest = values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
+    return float(np.sqrt(np.sum(rest**2) / (len(values) - rank)))
+
+
+def _stress_without_pressure(stresses: np.ndarray) -> float | None:
+    if not stresses.size:
+        return None
+    if len(stresses) < 2:
+        return _rms(stresses)
+    rest = stresses.copy()
+    rest[:, :3] -= stresses[:, :3].mean()
+    return float(np.sqrt(np.sum(rest**2) / (rest.size - 1)))
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
