@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mlip_autopipec.labelling.forecast import fit, forecast
+from mlip_autopipec.config import expand
+from mlip_autopipec.labelling.forecast import fit, forecast, words
 
 
 def line(estimate, measured, **more):
@@ -62,3 +63,14 @@ def test_the_interval_holds_as_often_as_it_says():
         found = forecast([50.0] * 20, known)
         inside += found.low <= real <= found.high
     assert 0.55 < inside / 200 < 0.85  # one standard deviation: two thirds
+
+
+def test_the_first_lines_of_a_run_say_how_many_labels_and_what_they_cost(tmp_path):
+    config, _ = expand({"composition": "NaCl", "labelling": {"core_hours_max": 5}})
+    text = words(config, tmp_path)
+    assert "at most 600 for training, 30 for the test set, 9 for the reference's curve, 2 isolated atoms" in text
+    assert "In all about 641 labels, " in text
+    assert "no label is finished yet" in text
+    assert "Budget: 5 core-hours, 0 spent" in text
+    molecule, _ = expand({"composition": "H2O"})
+    assert "told when frames are selected" in words(molecule, tmp_path)

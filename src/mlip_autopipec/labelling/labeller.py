@@ -25,16 +25,16 @@ class Attempt(BaseModel):
 
     folder: str = Field(description="Folder of the attempt's files, relative to the frame's work folder.")
     changed: dict[str, Any] = Field(default_factory=dict, description="Parameters that differ from the settings.")
-    why: str = Field("first attempt", description="Why this attempt was made, with these changes.")
+    why: str = Field(default="first attempt", description="Why this attempt was made, with these changes.")
     outcome: str
     reason: str
     scf_iterations: int = 0
-    cpu_seconds: float = Field(0.0, description="CPU time over all ranks, s; 0 when the engine never said.")
+    cpu_seconds: float = Field(default=0.0, description="CPU time over all ranks, s; 0 when the engine never said.")
     wall_seconds: float = 0.0
     exit_code: int | None = None
-    state: str | None = Field(None, description="Starting state of the moments, by name; None without spin.")
-    stopped_early: bool = Field(False, description="Ended by the labeller, that saw no use in going on.")
-    memory_mb: float | None = Field(None, description="Largest resident memory of all its processes together, MB.")
+    state: str | None = Field(default=None, description="Starting state of the moments, by name; None without spin.")
+    stopped_early: bool = Field(default=False, description="Ended by the labeller, that saw no use in going on.")
+    memory_mb: float | None = Field(default=None, description="Largest resident memory of all its processes together, MB.")
 
 
 class Label(BaseModel):
@@ -52,14 +52,14 @@ class Label(BaseModel):
     kind: Kind = Field(description="Whose matter it is: physics, structure, configuration or infrastructure.")
     reason: str = Field(description="The same in words for a person.")
     natoms: int
-    uid: str | None = Field(None, description="Identity of the frame that was labelled.")
+    uid: str | None = Field(default=None, description="Identity of the frame that was labelled.")
     energy_ev: float | None = None
     forces: list[Vector] | None = None
     stress: tuple[float, float, float, float, float, float] | None = None
-    without_stress: str | None = Field(None, description="Why an accepted label has no stress; None where it has one.")
+    without_stress: str | None = Field(default=None, description="Why an accepted label has no stress; None where it has one.")
     magmoms: list[float] | None = None
     branch: str | None = Field(
-        None,
+        default=None,
         description="The starting state that was kept, of several: high, low, antiferro, ferri, neighbours, "
         "unpolarised; atom for an isolated atom. It says from where the moments started, not where they ended.",
     )
@@ -68,23 +68,23 @@ class Label(BaseModel):
         description="Every starting state: name, start (moments), energy_ev, total_magnetization, outcome, reason, "
         "kept.",
     )
-    total_magnetization: float | None = Field(None, description="Of the cell, Bohr magnetons.")
-    absolute_magnetization: float | None = Field(None, description="Integral of its magnitude, Bohr magnetons.")
-    scf_accuracy_ry: float | None = Field(None, description="Last estimated accuracy of the energy, Ry.")
-    conv_thr_ry: float | None = Field(None, description="The accuracy that was asked for, Ry.")
-    scf_correction_ev_per_angstrom: float | None = Field(None, description="Total SCF correction of the forces.")
+    total_magnetization: float | None = Field(default=None, description="Of the cell, Bohr magnetons.")
+    absolute_magnetization: float | None = Field(default=None, description="Integral of its magnitude, Bohr magnetons.")
+    scf_accuracy_ry: float | None = Field(default=None, description="Last estimated accuracy of the energy, Ry.")
+    conv_thr_ry: float | None = Field(default=None, description="The accuracy that was asked for, Ry.")
+    scf_correction_ev_per_angstrom: float | None = Field(default=None, description="Total SCF correction of the forces.")
     last_band_occupation: float | None = Field(
-        None, description="Largest occupation of the highest band over k-points; 1 is full."
+        default=None, description="Largest occupation of the highest band over k-points; 1 is full."
     )
     warnings: list[str] = Field(default_factory=list)
     attempts: list[Attempt] = Field(default_factory=list)
-    output_file: str | None = Field(None, description="The deciding output, relative to the frame's work folder.")
+    output_file: str | None = Field(default=None, description="The deciding output, relative to the frame's work folder.")
     engine: str
     engine_version: str | None = None
-    cpu_seconds: float = Field(0.0, description="CPU time of all attempts over all ranks, s.")
-    wall_seconds: float = Field(0.0, description="Wall time of all attempts, s.")
-    ranks: int = Field(1, description="MPI ranks of the deciding attempt.")
-    core_seconds: float = Field(0.0, description="Wall time times ranks, of all attempts, s.")
+    cpu_seconds: float = Field(default=0.0, description="CPU time of all attempts over all ranks, s.")
+    wall_seconds: float = Field(default=0.0, description="Wall time of all attempts, s.")
+    ranks: int = Field(default=1, description="MPI ranks of the deciding attempt.")
+    core_seconds: float = Field(default=0.0, description="Wall time times ranks, of all attempts, s.")
     settings: dict[str, Any] = Field(default_factory=dict, description="What the engine was told.")
 
     @model_validator(mode="after")

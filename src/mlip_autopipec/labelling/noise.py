@@ -22,6 +22,7 @@ from mlip_autopipec.seeds import generator
 
 ACCURACY, CUTOFF, K_POINTS = 100.0, 1.25, 1.5
 """Tighter by these factors: SCF accuracy, both cutoffs (a plane-wave basis 1.4 times as large), density of k-points."""
+FORCE_MIN_EV_PER_ANGSTROM = 0.01  # root mean square: below it forces are zero by symmetry, or nearly
 WITH_SUCH_SETTINGS = ("espresso",)
 
 
@@ -31,24 +32,35 @@ def sample(frames: Sequence[Atoms], labels: Mapping[str, Label], number: int, se
     Args:
         frames: candidates; those without an accepted label and isolated atoms are passed over.
     """
-    by_type: dict[str, list[Atoms]] = defaultdict(list)
-    for frame in sorted(frames, key=name_of):
-        label = labels.get(name_of(frame))
-        if label is not None and label.accepted and frame.info["config_type"] != ISOLATED_ATOM:
-            by_type[frame.info["config_type"]].append(frame)
+    good = [f for f in sorted(frames, key=name_of) if f.info["config_type"] != ISOLATED_ATOM and _accepted(labels, f)]
     random = generator(seed, "label noise")
-    queues = []
-    for kind in random.permutation(sorted(by_type)):
-        some = by_type[str(kind)]
-        middle = float(np.median([len(frame) for frame in some]))
-        cheap = [frame for frame in some if len(frame) <= middle]
-        queues.append([cheap[i] for i in random.permutation(len(cheap))])
     chosen: list[Atoms] = []
-    while len(chosen) < number and any(queues):
-        for queue in queues:
-            if queue and len(chosen) < number:
-                chosen.append(queue.pop(0))
+    # frames whose forces are zero by symmetry say nothing of the noise of forces: they come last
+    for told in (True, False):
+        by_type: dict[str, list[Atoms]] = defaultdict(list)
+        for frame in good:
+            if (_force_ev_per_angstrom(labels[name_of(frame)]) >= FORCE_MIN_EV_PER_ANGSTROM) is told:
+                by_type[frame.info["config_type"]].append(frame)
+        queues = []
+        for kind in random.permutation(sorted(by_type)):
+            some = by_type[str(kind)]
+            middle = float(np.median([len(frame) for frame in some]))
+            cheap = [frame for frame in some if len(frame) <= middle]
+            queues.append([cheap[i] for i in random.permutation(len(cheap))])
+        while len(chosen) < number and any(queues):
+            for queue in queues:
+                if queue and len(chosen) < number:
+                    chosen.append(queue.pop(0))
     return chosen
+
+
+def _accepted(labels: Mapping[str, Label], frame: Atoms) -> bool:
+    label = labels.get(name_of(frame))
+    return label is not None and label.accepted
+
+
+def _force_ev_per_angstrom(label: Label) -> float:
+    return float(np.sqrt(np.mean(np.square(np.array(label.forces)))))
 
 
 def tighter(settings: Labelling, frame: Atoms) -> Labelling:
@@ -171,7 +183,7 @@ def _difference(frame: Atoms, usual: Label, tight: Label) -> dict[str, Any]:
         "energy_mev_per_atom": 1e3 * (tight.energy_ev - usual.energy_ev) / len(frame),
         "force_mev_per_angstrom": 1e3 * float(np.sqrt(np.mean(forces**2))),
         "force_max_mev_per_angstrom": 1e3 * float(np.linalg.norm(forces, axis=1).max()),
-        "label_force_mev_per_angstrom": 1e3 * float(np.sqrt(np.mean(np.square(np.array(usual.forces))))),
+        "label_force_mev_per_angstrom": 1e3 * _force_ev_per_angstrom(usual),
         "stress_gpa": stress,
         "branch": [usual.branch, tight.branch],
         "core_seconds": tight.core_seconds or tight.wall_seconds,
@@ -186,6 +198,8 @@ def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     weights = np.array([float(row["atoms"]) for row in rows])
     forces = np.array([row["force_mev_per_angstrom"] for row in rows])
     sizes = np.array([row["label_force_mev_per_angstrom"] for row in rows])
+    told = sizes >= 1e3 * FORCE_MIN_EV_PER_ANGSTROM
+    weights = weights * told if told.any() else weights
     force = float(np.sqrt(np.average(forces**2, weights=weights)))
     size = float(np.sqrt(np.average(sizes**2, weights=weights)))
     return {

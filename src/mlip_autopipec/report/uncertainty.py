@@ -52,6 +52,13 @@ def sentences(uncertainty: Record) -> list[str]:
             f"deviation, {100 * test['force_within_two']:.0f} % and {100 * test['energy_within_two']:.0f} % within two "
             "(for a Gaussian 68 % and 95 %)."
         )
+    noise = uncertainty.get("label_noise")
+    if noise:
+        said.append(
+            "The errors that the delivered potential tells its user to expect have the noise of the labels in them "
+            f"({number(noise['energy_mev_per_atom'])} meV/atom, {number(noise['force_mev_per_angstrom'])} meV/Å): they "
+            "are against converged labels. The table is without it, because test labels have the same settings."
+        )
     ranks = uncertainty.get("ranking")
     if ranks is not None:
         said.append(
