@@ -34,7 +34,9 @@ class Attempt(BaseModel):
     exit_code: int | None = None
     state: str | None = Field(default=None, description="Starting state of the moments, by name; None without spin.")
     stopped_early: bool = Field(default=False, description="Ended by the labeller, that saw no use in going on.")
-    memory_mb: float | None = Field(default=None, description="Largest resident memory of all its processes together, MB.")
+    memory_mb: float | None = Field(
+        default=None, description="Largest resident memory of all its processes together, MB."
+    )
 
 
 class Label(BaseModel):
@@ -56,7 +58,9 @@ class Label(BaseModel):
     energy_ev: float | None = None
     forces: list[Vector] | None = None
     stress: tuple[float, float, float, float, float, float] | None = None
-    without_stress: str | None = Field(default=None, description="Why an accepted label has no stress; None where it has one.")
+    without_stress: str | None = Field(
+        default=None, description="Why an accepted label has no stress; None where it has one."
+    )
     magmoms: list[float] | None = None
     branch: str | None = Field(
         default=None,
@@ -72,13 +76,17 @@ class Label(BaseModel):
     absolute_magnetization: float | None = Field(default=None, description="Integral of its magnitude, Bohr magnetons.")
     scf_accuracy_ry: float | None = Field(default=None, description="Last estimated accuracy of the energy, Ry.")
     conv_thr_ry: float | None = Field(default=None, description="The accuracy that was asked for, Ry.")
-    scf_correction_ev_per_angstrom: float | None = Field(default=None, description="Total SCF correction of the forces.")
+    scf_correction_ev_per_angstrom: float | None = Field(
+        default=None, description="Total SCF correction of the forces."
+    )
     last_band_occupation: float | None = Field(
         default=None, description="Largest occupation of the highest band over k-points; 1 is full."
     )
     warnings: list[str] = Field(default_factory=list)
     attempts: list[Attempt] = Field(default_factory=list)
-    output_file: str | None = Field(default=None, description="The deciding output, relative to the frame's work folder.")
+    output_file: str | None = Field(
+        default=None, description="The deciding output, relative to the frame's work folder."
+    )
     engine: str
     engine_version: str | None = None
     cpu_seconds: float = Field(default=0.0, description="CPU time of all attempts over all ranks, s.")

@@ -90,7 +90,7 @@ class Store:
             self.ledger.finished(self._line(name, label, cost, final=True))
 
     def forget_attempts(self, frame: Atoms) -> None:
-        """Remove the runs of a label that was finished and whose file is gone: it is to be made anew, not read again."""
+        """Remove the runs of a finished label whose file is gone: it is to be made anew, not read again."""
         name = name_of(frame)
         if self.ledger.knows(self.batch, name) and not self.label_file(name).exists():
             for folder in self.work_folder(name).iterdir():
