@@ -21,7 +21,7 @@ from mlip_autopipec.report import Summary, write_report
 from mlip_autopipec.report.figures import birch_murnaghan
 from mlip_autopipec.report.page import render
 from mlip_autopipec.report.records import read_records
-from mlip_autopipec.report.summary import build_summary, smeared_atoms
+from mlip_autopipec.report.summary import build_summary, noisy_labels, smeared_atoms
 from mlip_autopipec.report.words import headline, number, units
 from mlip_autopipec.validation.eos import fit_eos
 
@@ -176,6 +176,16 @@ def test_limits_of_the_labels_stand_in_summary_and_report(tmp_path):
     for one in said.cautions:
         assert one[1:] in care
     assert f"No check sees the limits of the labels themselves: {len(said.cautions)} of them stand" in page.text
+
+
+def test_labels_noisier_than_the_test_errors_are_a_caution():
+    noise = {"measured": True, "energy_mev_per_atom": 9.2, "force_mev_per_angstrom": 120.5, "frames": [{}, {}, {}]}
+    test = {"energy_rmse_mev_per_atom": 10.0, "force_rmse_mev_per_angstrom": 130.0}
+    assert noisy_labels({"noise": noise}, test) == []
+    (said,) = noisy_labels({"noise": noise}, test | {"force_rmse_mev_per_angstrom": 25.0})
+    assert "3 of them run again" in said
+    assert "120 meV/A" in said
+    assert noisy_labels(None, test) == noisy_labels({"noise": noise | {"measured": False}}, test) == []
 
 
 def test_the_scope_of_the_checks_is_told_beside_them(full):

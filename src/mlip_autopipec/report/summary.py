@@ -299,7 +299,7 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
                 *potential["warnings"],
                 *records.verdict.get("warnings", []),
             ],
-            "cautions": label_cautions(config),
+            "cautions": label_cautions(config) + noisy_labels(records.audit, evaluation["test"]),
             "scope": [worded(one, source) for one in records.verdict.get("scope", [])],
         }
     )
@@ -311,6 +311,23 @@ def label_cautions(config: Config | DataConfig) -> list[str]:
         return []
     # the report may be made where the pseudopotentials are not
     return [one for one in cautions(config) if not one.startswith("pseudopotentials are missing")]
+
+
+def noisy_labels(audit: dict[str, Any] | None, test: dict[str, Any]) -> list[str]:
+    """A caution where the labels' own noise is larger than the errors on the test set, which have the same settings."""
+    noise = None if audit is None else audit["noise"]
+    if noise is None or not noise["measured"]:
+        return []
+    energy, force = noise["energy_mev_per_atom"], noise["force_mev_per_angstrom"]
+    errors = test.get("energy_rmse_mev_per_atom"), test.get("force_rmse_mev_per_angstrom")
+    if all(error is None or error >= own for error, own in zip(errors, (energy, force), strict=True)):
+        return []
+    return [
+        f"labels are not converged to the errors of the potential: {len(noise['frames'])} of them run again at tighter "
+        f"settings differ by {energy:.1f} meV/atom (constants taken out) and {force:.0f} meV/A of a force component; "
+        "the test errors are against labels of the same settings and do not show it. labelling.protocol, the cutoffs and "
+        "k-points say how good labels are"
+    ]
 
 
 def smeared_atoms(dataset: dict[str, Any]) -> list[str]:
