@@ -325,8 +325,8 @@ def noisy_labels(audit: dict[str, Any] | None, test: dict[str, Any]) -> list[str
     return [
         f"labels are not converged to the errors of the potential: {len(noise['frames'])} of them run again at tighter "
         f"settings differ by {energy:.1f} meV/atom (constants taken out) and {force:.0f} meV/A of a force component; "
-        "the test errors are against labels of the same settings and do not show it. labelling.protocol, the cutoffs and "
-        "k-points say how good labels are"
+        "the test errors are against labels of the same settings and do not show it. labelling.protocol, the cutoffs "
+        "and k-points say how good labels are"
     ]
 
 
