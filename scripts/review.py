@@ -7,13 +7,10 @@ with job(snakemake.log[0]):
 
     from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.config import expand
-    from mlip_autopipec.labelling.cells import label_files
-    from mlip_autopipec.labelling.engines import make_labeller
-    from mlip_autopipec.labelling.review import review_generation
+    from mlip_autopipec.labelling.checking import review_labels
 
-    i, o = snakemake.input, snakemake.output
-    labels = [label for path in i.frames for label in label_files(path)]
+    i, o, r = snakemake.input, snakemake.output, snakemake.resources
     settings = expand(snakemake.config)[0].labelling
     folder = Path(o.review).parent
-    record = review_generation(i.frames, labels, list(i.before), settings, folder, make_labeller=make_labeller)
+    record = review_labels(i.frames, list(i.before), settings, folder, minutes=r.runtime, attempt=r.attempt)
     write_record(o.review, record, [*i.frames, *i.before])

@@ -30,6 +30,9 @@ PACKAGES = (
     "snakemake",
 )
 
+_UMASK = os.umask(0)  # can be read by setting it only, which several threads must not do
+os.umask(_UMASK)
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -44,9 +47,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~_UMASK)
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

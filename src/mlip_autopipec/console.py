@@ -22,7 +22,7 @@ from mlip_autopipec.config.label_source import label_source
 from mlip_autopipec.config.own_data import DataConfig
 from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 from mlip_autopipec.errors import ConfigurationFault, MlipError
-from mlip_autopipec.labelling import forecast
+from mlip_autopipec.labelling import forecast, older
 from mlip_autopipec.labelling.cells import read_cells
 from mlip_autopipec.labelling.ledger import Ledger
 from mlip_autopipec.processes import die_with_parent
@@ -100,8 +100,6 @@ def check_labelling(config: Config) -> None:
         )
     check(config)
     if config.labelling.engine == "espresso":
-        if said_before := changed_files(config, Path("results", config.run)):
-            print(f"Mind: {said_before}", flush=True)
         _check_program(config.labelling, Path("results", config.run, "logs", "program.json"))
 
 
@@ -116,6 +114,8 @@ def changed_files(config: Config, folder: Path) -> str:
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return ""
     now = config.labelling
+    if now.engine != "espresso":
+        return ""
     changed = [s for s in config.elements if names.get(s) != now.pseudopotentials.get(s)]
     changed += [s for s in sums if s not in changed and sums[s] != now.pseudopotential_md5.get(s, sums[s])]
     if not changed:
@@ -180,6 +180,7 @@ def _of_loop(config: Config, folder: str, inferred: str) -> str:
     limits, labelled_by = config.active_learning, label_source(config.labelling)
     made = [f"{number} {name.replace('_', ' ')}" for name, number in config.structures.counts.items() if number]
     weights = classify(config.amounts)
+    changed = changed_files(config, Path(folder)) or older.other_settings(config.labelling, Path(folder))
     shares = ", ".join(f"{one.material_class} {one.weight:.2f}" for one in weights)
     return (
         f"\nMLIP-AutoPipe: a potential for {config.composition}, in {folder}/\n\n"
@@ -192,7 +193,7 @@ def _of_loop(config: Config, folder: str, inferred: str) -> str:
         f"then up to {limits.labels_per_generation} more labels in each generation, at most {limits.generations_max} "
         f"generations and {limits.label_budget} training\nlabels in all, until the simulations find nothing uncertain; "
         f"then validate, report and bundle. Every value: {folder}/exec_config_dump.yaml\n\n"
-        f"{forecast.words(config, folder)}"
+        f"{forecast.words(config, folder)}" + (f"Mind: {changed}\n" if changed else "")
     )
 
 

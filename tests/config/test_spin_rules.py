@@ -44,6 +44,15 @@ def test_a_state_that_is_none_is_refused():
         expand({"composition": "Fe", "labelling": {"magnetic_states": ["spiral"]}})
 
 
+def test_a_starting_moment_is_a_fraction_but_for_vasp():
+    with pytest.raises(ConfigError, match="fraction of the valence electrons") as found:
+        expand({"composition": "Fe", "labelling": {"starting_magnetization": {"Fe": 4.0}}})
+    assert found.value.key == "labelling.starting_magnetization.Fe"
+    written = {"engine": "vasp", "starting_magnetization": {"Fe": 3.0}}
+    labelling = expand({"composition": "FePt", "labelling": written})[0].labelling
+    assert labelling.starting_magnetization["Fe"] == 3.0
+
+
 def test_what_is_tried_and_what_is_not_is_said():
     (caution,) = [one for one in cautions(expand({"composition": "Fe"})[0]) if "magnetic order" in one]
     assert "high, low, antiferro" in caution

@@ -60,6 +60,18 @@ def test_an_engine_of_another_package_is_used_by_its_name(offered):
     assert label_source(config.labelling).dft is None
 
 
+def test_options_of_another_packages_engine_are_part_of_the_surface(offered, tmp_path):
+    def surface(**options):
+        written = {"engine": "mine", "calculator_options": options}
+        return expand({"composition": "Cu", "labelling": written})[0].labelling.surface()
+
+    model = tmp_path / "model.pt"
+    model.write_text("one")
+    assert surface(xc="pbe") != surface(xc="scan")
+    assert list(surface(model=str(model))["files"]) == [str(model)]
+    assert "calculator_options" not in expand({"composition": "Cu"})[0].labelling.surface()
+
+
 def test_an_engine_that_is_not_there_or_broken_is_one_message(offered):
     with pytest.raises(ConfigError, match=r"is no labelling engine.*Did you mean 'calculator'"):
         expand({"composition": "Cu", "labelling": {"engine": "calculater"}})

@@ -21,6 +21,14 @@ def test_without_labels_it_is_the_law_and_the_interval_is_wide():
     assert " to " in found.text()
 
 
+def test_before_the_first_label_an_interval_is_narrowest_where_the_law_was_fitted():
+    def share(seconds):
+        found = forecast([seconds] * 10, fit([]))
+        return math.sqrt(found.high / found.low)
+
+    assert 2 < share(10.0) < share(1000.0) < share(1e5) < 6
+
+
 def test_finished_labels_correct_the_law_and_narrow_the_interval():
     rng = np.random.default_rng(1)
     real = 3.0 * np.exp(0.2 * rng.standard_normal(40))
@@ -74,3 +82,27 @@ def test_the_first_lines_of_a_run_say_how_many_labels_and_what_they_cost(tmp_pat
     assert "Budget: 5 core-hours, 0 spent" in text
     molecule, _ = expand({"composition": "H2O"})
     assert "told when frames are selected" in words(molecule, tmp_path)
+
+
+def test_a_label_that_cannot_be_finished_in_time_is_told_before_the_first_job(tmp_path):
+    iron, _ = expand({"composition": "Fe"})
+    text = words(iron, tmp_path)
+    assert "Mind: a label of 32 atoms is estimated at " in text
+    assert "h on one core, above labelling.max_seconds (7200 s)" in text
+    for lever in ("ranks_max (now 1)", "magnetic_states (now high, low", "protocol fast", "atoms_max, now 32"):
+        assert lever in text
+    silicon, _ = expand({"composition": "Si"})
+    assert "Mind" not in words(silicon, tmp_path)
+    long, _ = expand({"composition": "Fe", "labelling": {"max_seconds": 100_000_000}})
+    assert "Mind" not in words(long, tmp_path)
+
+
+def test_frames_that_are_there_decide_whether_labels_are_too_long(tmp_path):
+    config, _ = expand({"composition": "Fe"})
+    (tmp_path / "frames").mkdir()
+    small = '1\nLattice="2.5 0 0 0 2.5 0 0 0 2.5" uid=a config_type=bulk\nFe 0 0 0\n'
+    (tmp_path / "frames" / "gen0.extxyz").write_text(small)
+    assert "Mind" not in words(config, tmp_path)
+    large = '64\nLattice="9 0 0 0 9 0 0 0 9" uid=a config_type=bulk\n' + "Fe 0 0 0\n" * 64
+    (tmp_path / "frames" / "gen0.extxyz").write_text(large)
+    assert "Mind: a typical label is estimated at " in words(config, tmp_path)

@@ -9,7 +9,16 @@ from mlip_autopipec.errors import MlipError
 from mlip_autopipec.frames import new_frame, plane_distances, write_frames
 from mlip_autopipec.labelling.cells import label_files, read_cells
 from mlip_autopipec.labelling.costs import Cost, estimate, kpoints, ranks_for
-from mlip_autopipec.labelling.jobs import RETRIES, atom_cells, by_name, one_each, partition
+from mlip_autopipec.labelling.jobs import (
+    RETRIES,
+    atom_cells,
+    by_name,
+    costs,
+    one_each,
+    partition,
+    retry_job,
+    tighter_job,
+)  # fmt: skip
 from mlip_autopipec.structures.reference import isolated_atoms
 
 VALUES = {
@@ -131,6 +140,23 @@ def test_a_retry_asks_for_more_memory_and_time_and_the_last_for_all_that_labels_
     assert minutes[2] >= config.max_seconds / 60
     assert job.mem_mb(2, 1) == pytest.approx(2 * job.mem_mb(1, 1), abs=2)
     assert 60 * minutes[0] > 4 * job.seconds
+
+
+def test_checks_ask_for_what_their_runs_need(tmp_path):
+    found = cells(tmp_path, [*rattled(4), *rattled(1, repeat=4)])
+    config = settings(noise_labels=2)
+    labels = {cell.name: cost for cell, cost in zip(found, costs(found, config), strict=True)}
+    noise = tighter_job(found, config)
+    largest = labels[found[-1].name]
+    assert noise.longest > 4 * largest.seconds  # 27 times as many k-points to 8, 1.4 times the plane waves
+    assert noise.memory_mb > largest.memory_mb
+    assert noise.minutes(config, 1, 1) < noise.minutes(config, 2, 1) <= noise.minutes(config, 3, 1)
+    assert tighter_job(found, settings(ranks_max=4, max_seconds=60)).ranks == 4
+    assert retry_job(found, config).seconds == 0
+    spin = settings(nspin=2, magnetic_states=["high", "low"], starting_magnetization={"Si": 0.1})
+    whole = by_name(found, spin)[found[-1].name].seconds
+    assert retry_job(found, spin).longest == pytest.approx(whole / 2, rel=0.01)
+    assert retry_job([], spin).seconds == 0
 
 
 def test_long_labels_get_more_ranks_only_where_that_is_allowed(tmp_path):

@@ -9,11 +9,13 @@ from ase import Atoms
 from ase.build import bulk
 
 from mlip_autopipec.ace.posterior import Law
+from mlip_autopipec.artifacts import write_json
 from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.errors import ConfigurationFault
-from mlip_autopipec.frames import new_frame
+from mlip_autopipec.frames import new_frame, write_frames
+from mlip_autopipec.labelling import checking
 from mlip_autopipec.labelling.engines import make_labeller
-from mlip_autopipec.labelling.labeller import Label
+from mlip_autopipec.labelling.labeller import Label, write_label
 from mlip_autopipec.labelling.noise import measure, sample, tighter
 from mlip_autopipec.training.noise import Floor
 
@@ -37,9 +39,10 @@ def frame(seed, config_type="rattle", cubic=False):
 
 
 def label_of(one, energy=0.0, force=0.0, stress=0.0, **change):
+    forces = [((-1) ** k * (0.5 + force), 0.0, 0.0) for k in range(len(one))]
     values = {
         "accepted": True, "outcome": "ok", "kind": "ok", "reason": "", "natoms": len(one), "uid": one.info["uid"],
-        "energy_ev": -100.0 * len(one) + energy, "forces": [(0.5 + force, 0.0, 0.0)] * len(one),
+        "energy_ev": -100.0 * len(one) + energy, "forces": forces,
         "stress": (stress, stress, stress, 0.0, 0.0, 0.0), "engine": "espresso",
     }  # fmt: skip
     return Label(**(values | change))
@@ -117,10 +120,74 @@ def test_runs_that_fail_are_told_and_nothing_is_raised(tmp_path):
     assert Floor.of(found) == Floor()
 
 
-def test_an_engine_without_such_settings_says_so(tmp_path):
-    found = measure([], {}, settings(engine="calculator"), tmp_path, seed=1, make_labeller=make_labeller)
+@pytest.mark.parametrize(("engine", "words"), [("calculator", "has no cutoffs"), ("vasp", "by vasp are is not known")])
+def test_an_engine_without_such_settings_says_so(tmp_path, engine, words):
+    found = measure([], {}, settings(engine=engine), tmp_path, seed=1, make_labeller=make_labeller)
     assert not found["measured"]
-    assert "calculator" in found["reason"]
+    assert words in found["reason"]
+
+
+def magnetic(usual, tight, folder):
+    """The noise of three labels of which the last is `usual`, and its tighter run `tight`."""
+    frames = FRAMES[:3]
+    alike = {"magmoms": [2.0, 2.0], "branch": "high"}
+    labels = {one.info["uid"]: label_of(one, **alike) for one in frames}
+    again = {one.info["uid"]: label_of(one, 0.2, **alike) for one in frames}
+    last = frames[2].info["uid"]
+    labels[last] = label_of(frames[2], **usual)
+
+    class Made:
+        name = "espresso"
+
+        def label(self, atoms, workdir, *, ranks=1, seconds=None):
+            uid = atoms.info["uid"]
+            return label_of(frames[2], 0.6, **tight) if uid == last else again[uid]
+
+    return measure(frames, labels, settings(), folder, seed=1, make_labeller=lambda _: Made())
+
+
+@pytest.mark.parametrize(
+    ("usual", "tight", "words"),
+    [
+        ({"magmoms": [2.0, 2.0]}, {"magmoms": [1.2, 1.2]}, "site moments differ by 0.80"),
+        ({"magmoms": [2.0, 2.0]}, {"magmoms": [2.0, -2.0]}, "site moments differ by 4.00"),
+        ({"absolute_magnetization": 4.0}, {"absolute_magnetization": 3.0}, "absolute magnetization per atom"),
+        ({"total_magnetization": 4.0}, {"total_magnetization": 0.0}, "total magnetization per atom"),
+        ({"branch": "high"}, {"branch": "low"}, "branch low instead of high"),
+    ],
+)
+def test_a_run_that_ends_in_another_magnetic_state_is_told_apart(tmp_path, usual, tight, words):
+    found = magnetic(usual, tight, tmp_path)
+    told = [row["other_state"] for row in found["frames"] if row["other_state"] is not None]
+    assert len(told) == 1
+    assert words in told[0]
+    assert len(found["frames"]) == 3
+    assert "(1 of them ended in another magnetic state" in found["reason"]
+    assert found["energy_raw_mev_per_atom"] == pytest.approx(100.0)  # of the two others
+
+
+@pytest.mark.parametrize(
+    ("usual", "tight"),
+    [
+        ({"magmoms": [2.0, 2.0], "branch": "high"}, {"magmoms": [-2.1, -2.1], "branch": "low"}),
+        ({"absolute_magnetization": 4.0}, {"absolute_magnetization": 4.3}),
+    ],
+)
+def test_the_same_state_from_another_start_or_a_little_off_is_noise(tmp_path, usual, tight):
+    found = magnetic(usual, tight, tmp_path)
+    assert [row["other_state"] for row in found["frames"]] == [None] * 3
+    assert found["energy_raw_mev_per_atom"] > 150
+
+
+def test_labels_that_a_limit_refuses_are_no_sample(tmp_path):
+    spoilt = FRAMES[0].info["uid"]
+    labels = {one.info["uid"]: label_of(one) for one in FRAMES[:3]}
+    labels[spoilt] = label_of(FRAMES[0], scf_correction_ev_per_angstrom=1.0)
+    shifts = {one.info["uid"]: (0.2, 0.0, 0.0) for one in FRAMES[:3]}
+    found = measure(
+        FRAMES[:3], labels, settings(), tmp_path, seed=1, make_labeller=lambda tight: Shifted(shifts, tight)
+    )
+    assert sorted(row["name"] for row in found["frames"]) == sorted(one.info["uid"] for one in FRAMES[1:3])
 
 
 def test_expected_errors_are_never_below_the_noise(tmp_path):
@@ -132,6 +199,22 @@ def test_expected_errors_are_never_below_the_noise(tmp_path):
     }
     law = Law(1.0, 1.0, floor.force_ev_per_angstrom)
     assert law(np.array([0.0, 1e-6])).min() >= floor.force_ev_per_angstrom
+
+
+def test_a_label_that_a_review_corrected_is_compared_as_it_was_corrected(tmp_path, monkeypatch):
+    frames = FRAMES[:2]
+    file = tmp_path / "frames" / "gen0.extxyz"
+    write_frames(file, frames)
+    lost = frames[0].info["uid"]
+    for one in frames:
+        write_label(tmp_path / "labeled" / "gen0" / f"{one.info['uid']}.json", label_of(one, 10.0 * (one is frames[0])))
+    write_label(tmp_path / "labeled" / "gen0" / "again" / f"{lost}.json", label_of(frames[0]))
+    review = tmp_path / "labeled" / "gen0" / "review.json"
+    write_json(review, {"flagged": [], "corrected": {lost: f"again/{lost}.json"}})
+    shifts = {one.info["uid"]: (0.2, 0.0, 0.0) for one in frames}
+    monkeypatch.setattr(checking, "make_labeller", lambda tight: Shifted(shifts, tight))
+    found = checking.measure_noise(file, review, settings(), tmp_path / "labeled", seed=1)
+    assert [row["energy_mev_per_atom"] for row in found["frames"]] == [pytest.approx(100.0)] * 2
 
 
 @pytest.mark.skipif(shutil.which("pw.x") is None or not (PSEUDO / SI).is_file(), reason="needs pw.x and Debian's files")

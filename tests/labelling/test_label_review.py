@@ -14,7 +14,7 @@ from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.frames import new_frame, write_frames
 from mlip_autopipec.labelling.labeller import Label, write_label
 from mlip_autopipec.labelling.outliers import judge
-from mlip_autopipec.labelling.review import collapsed_moments, review, review_generation
+from mlip_autopipec.labelling.review import _starts, collapsed_moments, review, review_generation
 
 SETTINGS = Labelling(
     pseudo_dir=["."], pseudopotentials={"Cu": "Cu.UPF"}, ecutwfc_ry=20, ecutrho_ry=80, kspacing_per_angstrom=0.2,
@@ -130,14 +130,14 @@ class Retrying:
 
     name = "espresso"
 
-    def __init__(self, lower_ev: float, accepted: bool = True) -> None:
-        self.lower_ev, self.accepted, self.calls = lower_ev, accepted, []
+    def __init__(self, lower_ev: float, kind: str = "ok") -> None:
+        self.lower_ev, self.kind, self.calls = lower_ev, kind, []
 
     def label(self, atoms, workdir, *, ranks=1, seconds=None, states=None):
         self.calls.append(states)
-        if not self.accepted:
+        if self.kind != "ok":
             return Label(
-                accepted=False, outcome="scf_not_converged", kind="physics", reason="no convergence",
+                accepted=False, outcome="scf_not_converged", kind=self.kind, reason="no convergence",
                 natoms=len(atoms), uid=atoms.info["uid"], engine="espresso",
             )  # fmt: skip
         return label_of(atoms, energy_ev=atoms.info["REF_energy"] - self.lower_ev, magmoms=[2.0] * len(atoms))
@@ -148,8 +148,7 @@ class Retrying:
     [
         (Retrying(0.4), "corrected"),
         (Retrying(-0.4), "confirmed"),
-        (Retrying(0.0, accepted=False), "flagged"),
-        (None, "flagged"),
+        (Retrying(0.0, kind="physics"), "flagged"),
     ],
 )
 def test_a_lost_moment_is_started_again_and_the_lower_energy_counts(copper, tmp_path, labeller, result):
@@ -162,12 +161,58 @@ def test_a_lost_moment_is_started_again_and_the_lower_energy_counts(copper, tmp_
     named = {key: [row["name"] for row in found[key]] for key in ("flagged",)}
     named |= {"corrected": list(found["corrected"]), "confirmed": found["confirmed"]}
     assert named == {key: [name] if key == result else [] for key in named}
-    if labeller is not None:
-        assert all(state.site_moments is not None for state in labeller.calls[0])
-        review(frames, labels, [], SETTINGS, labeller, tmp_path)
-        assert len(labeller.calls) == 1  # a retry that is on disk is not made again
+    assert all(state.site_moments is not None for state in labeller.calls[0])
+    review(frames, labels, [], SETTINGS, labeller, tmp_path)
+    assert len(labeller.calls) == 1  # a retry that is on disk is not made again
     if result == "flagged":
         assert found["flagged"][0]["outcome"] == "moment_collapsed"
+
+
+class OneStart:
+    """An engine that starts as it likes."""
+
+    name = "vasp"
+
+    def label(self, atoms, workdir, *, ranks=1, seconds=None):
+        raise AssertionError("nothing is gained by the same run again")
+
+
+@pytest.mark.parametrize(
+    ("labeller", "words"),
+    [
+        (None, "no other start could be tried"),
+        (OneStart(), "no other start could be tried"),
+        (Retrying(0.0, kind="infrastructure"), "gave nothing"),
+        (Retrying(0.0, kind="budget"), "gave nothing"),
+    ],
+)
+def test_a_suspicion_that_could_not_be_tested_leaves_the_label_and_is_said(copper, tmp_path, labeller, words):
+    frames = moments_of([frame.copy() for frame in copper], lost=[4])
+    labels = {frame.info["uid"]: label_of(frame) for frame in frames}
+    for turn in (1, 2):
+        found = review(frames, labels, [], SETTINGS, labeller, tmp_path)
+        assert (found["flagged"], found["corrected"], found["confirmed"]) == ([], {}, [])
+        (said,) = found["warnings"]
+        assert frames[4].info["uid"] in said
+        assert words in said
+        if isinstance(labeller, Retrying):
+            assert len(labeller.calls) == turn  # what says nothing of the frame is not kept
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_sites_of_one_element_with_and_without_a_moment_do_not_accuse_each_other(copper):
+    frames = [frame.copy() for frame in copper[:30]]
+    for number, frame in enumerate(frames):
+        frame.arrays["REF_magmoms"] = np.roll([2.6, -2.6, 0.03, 0.03], number)
+    frames.append(labelled(frames[0] * (2, 1, 1)))
+    frames[-1].arrays["REF_magmoms"] = np.tile(frames[0].arrays["REF_magmoms"], 2)
+    judged = judge(frames, 0.05).labels
+    assert collapsed_moments(frames, judged) == []
+    frames[3].arrays["REF_magmoms"] = np.array([0.05, 0.03, 0.03, 2.6])
+    ((found, expected),) = collapsed_moments(frames, judged)
+    assert found is frames[3]
+    assert expected == pytest.approx([2.6, 0.03, 0.03, 2.6])
+    assert _starts(found, expected) == pytest.approx([2.6] * 4)  # the field finds the sites without a moment
 
 
 def test_a_review_from_files_quarantines_through_collect_and_is_settled_later(copper, tmp_path):

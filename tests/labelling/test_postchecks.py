@@ -70,6 +70,17 @@ def test_molecules_and_pressed_pairs_may_have_larger_forces_than_an_open_crystal
     assert postcheck(frame, label(30.0), Limits()) is None
 
 
+def test_bonds_of_molecules_in_a_liquid_may_have_large_forces_and_shorter_ones_are_not_better_off():
+    oxygen = Atoms("O2", [[0, 0, 0], [1.02, 0, 0]], cell=[3.4, 3.2, 3.2], pbc=True)  # 38 eV/A there
+    frame = new_frame(oxygen, origin="t", config_type="melt")
+    assert postcheck(frame, label(38.0, natoms=2), Limits()) is None
+    assert postcheck(frame, label(51.0, natoms=2), Limits()) is not None
+    oxide = new_frame(bulk("MgO", "rocksalt", a=4.21), origin="t", config_type="rattle")
+    found = postcheck(oxide, label(30.0, natoms=2), Limits())
+    assert found is not None  # its oxygens are not bonded to each other
+    assert "half of" in found[2]
+
+
 def test_a_label_that_is_refused_stays_what_it_is():
     refused = Label(accepted=False, outcome="x", kind="physics", reason="", natoms=4, engine="espresso")
     assert postcheck(crystal(), refused, Limits()) is None

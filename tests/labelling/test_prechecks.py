@@ -101,6 +101,17 @@ def test_clusters_without_a_cell_are_compared_too():
     assert not same(one, Atoms("OHH", one.positions * 1.1))
 
 
+def test_elements_without_a_named_pseudopotential_are_refused_only_where_each_needs_one():
+    section = {"engine": "vasp", "minimum_distance_fraction": 0.5, "pseudopotentials": {"Si": "Si_x"}}
+    mgo = frame(bulk("MgO", "rocksalt", a=4.21))
+    assert precheck(mgo, [], Limits.of(section)) is None  # VASP has recommended data sets for the others
+    found = precheck(mgo, [], Limits.of(section | {"engine": "espresso"}))
+    assert found is not None
+    assert found[0] == "unknown_species"
+    assert precheck(mgo, [], Limits.of(section | {"engine": "espresso", "pseudopotentials": {}})) is None
+    assert precheck(mgo, [], Limits.of(section, ["Si"])) is not None
+
+
 def test_the_answer_does_not_depend_on_when_it_is_asked():
     frames = [rattled(seed) for seed in (1, 2, 1, 3, 2)]
     asked = []

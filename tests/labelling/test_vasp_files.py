@@ -13,7 +13,7 @@ from mlip_autopipec.errors import ConfigError, ConfigurationFault
 from mlip_autopipec.frames import ISOLATED_ATOM, new_frame
 from mlip_autopipec.labelling import engines
 from mlip_autopipec.labelling.plausible import Bounds
-from mlip_autopipec.labelling.vasp_input import write_input
+from mlip_autopipec.labelling.vasp_input import ediff_ev, write_input
 from mlip_autopipec.labelling.vasp_output import judge, read_vasp
 
 SETS = {"Cu": ("Cu", 11.0), "Au": ("Au", 11.0), "Fe": ("Fe", 8.0), "Fe_pv": ("Fe", 14.0), "O": ("O", 6.0)}
@@ -53,7 +53,7 @@ def test_the_input_asks_for_a_single_point_with_forces_and_stress(folder, mixed)
     incar = incar_of(folder / "run")
     assert (incar["NSW"], incar["IBRION"], incar["ISIF"], incar["ISYM"]) == ("0", "-1", "2", "0")
     assert float(incar["ENCUT"]) == pytest.approx(520, abs=0.01)
-    assert float(incar["EDIFF"]) == pytest.approx(4 * settings.conv_thr_ry_per_atom * 13.6057, rel=1e-3)
+    assert float(incar["EDIFF"]) == pytest.approx(4 * settings.conv_thr_ry_per_atom * 13.6057, rel=5e-3)  # 3 digits
     assert (incar["ISMEAR"], float(incar["SIGMA"])) == ("1", pytest.approx(0.2, abs=1e-3))
     assert incar["LREAL"] == ".FALSE."
     assert "MAGMOM" not in incar
@@ -67,13 +67,49 @@ def test_the_input_asks_for_a_single_point_with_forces_and_stress(folder, mixed)
     assert titles == ["Cu", "Au"]
 
 
-def test_moments_start_from_the_valence_electrons_of_the_data_set(folder):
-    settings = settings_of("Fe", pseudopotentials={"Fe": "Fe_pv"}, starting_magnetization={"Fe": 0.25})
+@pytest.mark.parametrize("name", ["Fe", "Fe_pv"])
+def test_moments_start_high_whatever_valence_the_data_set_has(folder, name):
+    settings = settings_of("Fe", pseudopotentials={"Fe": name})
+    assert settings.starting_magnetization == {"Fe": 4.0}  # high spin, Bohr magnetons
     write_input(frame_of(bulk("Fe")), settings, folder / "run")
     incar = incar_of(folder / "run")
-    assert incar["ISPIN"] == "2"
-    assert incar["MAGMOM"] == "1*3.5000"  # a quarter of 14
-    assert "Fe_pv" in (folder / "run" / "POTCAR").read_text()
+    assert (incar["ISPIN"], incar["MAGMOM"]) == ("2", "1*4.0000")
+    assert f"PAW_PBE {name} " in (folder / "run" / "POTCAR").read_text()
+    written = settings_of("Fe", starting_magnetization={"Fe": -2.5})
+    write_input(frame_of(bulk("Fe")), written, folder / "again")
+    assert incar_of(folder / "again")["MAGMOM"] == "1*-2.5000"
+
+
+def test_a_frame_without_moments_is_computed_without_spin(folder):
+    settings = settings_of("FeO")
+    assert settings.nspin == 2
+    write_input(frame_of(Atoms("O2", [[0, 0, 0], [0, 0, 1.3]], cell=[8] * 3, pbc=True)), settings, folder / "run")
+    incar = incar_of(folder / "run")
+    assert incar["ISPIN"] == "1"
+    assert "MAGMOM" not in incar
+
+
+@pytest.mark.parametrize("counts", [[4, 4, 4], [3, 3, 3], [4, 3, 1]])
+@pytest.mark.parametrize("shift", [[0, 0, 0], [1, 1, 1], [0, 1, 0]])
+def test_the_points_are_those_of_quantum_espresso(folder, counts, shift):
+    from pymatgen.io.vasp import Kpoints
+
+    write_input(frame_of(bulk("Cu")), settings_of("Cu", kmesh=counts, kshift=shift), folder / "run")
+    read_back = Kpoints.from_file(folder / "run" / "KPOINTS")
+    assert read_back.style == Kpoints.supported_modes.Gamma
+    assert list(read_back.kpts[0]) == counts
+    for count, half, offset in zip(counts, shift, read_back.kpts_shift, strict=True):
+        vasp = (np.arange(count) + offset) / count  # VASP's manual, KPOINTS, style Gamma
+        espresso = np.arange(count) / count + half / (2 * count)  # manual INPUT_PW, K_POINTS automatic
+        np.testing.assert_allclose(np.sort(vasp % 1), np.sort(espresso % 1), atol=1e-12)
+
+
+def test_across_vacuum_the_mesh_is_not_moved(folder):
+    slab = Atoms("Cu", cell=[2.6, 2.6, 20], pbc=[True, True, False])
+    write_input(frame_of(slab), settings_of("Cu", kshift=[1, 1, 1]), folder / "run")
+    counts, offsets = (folder / "run" / "KPOINTS").read_text().splitlines()[-2:]
+    assert counts.split()[2] == "1"
+    assert offsets.split() == ["0.5", "0.5", "0"]
 
 
 def test_an_isolated_atom_gets_its_own_spin_one_point_and_whole_electrons(folder):
@@ -88,6 +124,8 @@ def test_an_isolated_atom_gets_its_own_spin_one_point_and_whole_electrons(folder
 def test_own_incar_tags_are_written_and_those_of_other_keys_refused(folder, mixed):
     write_input(mixed, settings_of("CuAu", calculator_options={"ivdw": 12}), folder / "run")
     assert incar_of(folder / "run")["IVDW"] == "12"
+    write_input(mixed, settings_of("CuAu", calculator_options={"algo": "Fast"}), folder / "fast")
+    assert incar_of(folder / "fast")["ALGO"] == "Fast"
     with pytest.raises(ConfigError, match="other keys of the config decide this"):
         engines.make_labeller(settings_of("CuAu", calculator_options={"encut": 300}, command="true"))
 
@@ -163,6 +201,16 @@ def test_a_run_that_did_not_converge_or_end_is_no_label(tmp_path, mixed, more, o
     written(tmp_path, mixed, **more)
     ending = judge(read_vasp(tmp_path), mixed, Bounds(), 1e-6)
     assert (ending.outcome, ending.kind) == (outcome, kind)
+
+
+def test_a_change_of_one_printed_digit_is_converged(tmp_path):
+    atom = frame_of(bulk("Cu"))
+    ediff = ediff_ev(atom, settings_of("Cu"))
+    assert ediff == 1e-8
+    written(tmp_path, atom, energies=(-13.0, -14.20000001, -14.2))
+    assert judge(read_vasp(tmp_path), atom, Bounds(), ediff).outcome == "ok"
+    written(tmp_path, atom, energies=(-13.0, -14.20000002, -14.2))
+    assert judge(read_vasp(tmp_path), atom, Bounds(), ediff).outcome == "scf_accuracy_above_threshold"
 
 
 def test_a_file_cut_anywhere_is_never_a_label(tmp_path, mixed):
@@ -242,3 +290,22 @@ def test_the_labels_say_which_surface_they_are_on(folder, mixed):
     label = engines.make_labeller(settings).label(mixed, folder / "work")
     assert label.settings["surface"] == settings.surface()
     assert settings.surface()["engine"] == "vasp"
+    assert label.settings["data_sets"] == {"Cu": "PAW_PBE Cu 05Jan2001", "Au": "PAW_PBE Au 05Jan2001"}
+    other = settings_of("CuAu", calculator_options={"ivdw": 12})
+    assert other.surface() != settings.surface()
+
+
+def test_another_data_set_in_the_same_folder_is_another_surface(folder, mixed):
+    settings = settings_of("CuAu", command=str(program(folder / "vasp_std")))
+    assert sorted(settings.surface()["pseudopotential_md5"]) == ["Au", "Cu"]
+    potcar = folder / "sets" / "potpaw_PBE" / "Au" / "POTCAR"
+    potcar.write_text(potcar.read_text().replace("05Jan2001", "04Oct2007"))
+    assert settings_of("CuAu").surface() != settings.surface()
+    with pytest.raises(ConfigurationFault, match=r"PAW_PBE Au 04Oct2007\) has other contents than this run's"):
+        engines.make_labeller(settings).label(mixed, folder / "work")
+
+
+def test_without_data_sets_the_config_still_answers(folder, monkeypatch):
+    assert settings_of("NiAu").pseudopotential_md5.keys() == {"Au"}
+    monkeypatch.delenv("VASP_PP_PATH")
+    assert settings_of("CuAu").pseudopotential_md5 == {}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlip_autopipec.ace.posterior import Law, Posterior
+from mlip_autopipec.ace.posterior import Deviation, Law, Posterior
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.training.noise import Floor
 from mlip_autopipec.training.search import search
@@ -67,8 +67,11 @@ def test_expected_errors_have_the_noise_in_them():
     parts = np.array([0.0, 1e-5, 0.1, 3.0])
     assert (under.force_law(parts) >= 0.06).all()
     np.testing.assert_allclose(under.force_law(parts), np.hypot(posterior.force_law(parts), 0.06))
-    # of eight atoms: 4 meV/atom, in units of the energy over the root of the number of atoms
-    assert under.energy_law(np.zeros(1))[0] * np.sqrt(8) / 8 == pytest.approx(0.004)
+    for natoms in (2, 8, 256):
+        sure = under.combine(Deviation(0.0, np.zeros((natoms, 3))))
+        assert sure.energy_ev / natoms == pytest.approx(0.004)  # per atom the same in cells larger than the sample's
+    part = Deviation(0.5, np.zeros((8, 3)))
+    assert under.combine(part).energy_ev == pytest.approx(np.hypot(posterior.combine(part).energy_ev, 0.032))
 
 
 @pytest.mark.parametrize("noise", [None, {"measured": False, "frames": []}])

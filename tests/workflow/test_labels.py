@@ -115,6 +115,17 @@ def test_other_physics_makes_all_labels_anew_and_how_pw_is_run_none(labels):
     assert planned["label"] == 4 + 1  # the cells in as many jobs as there are at least, and the isolated atom
 
 
+def test_other_limits_judge_labels_again_without_running_any(labels):
+    before = labels.starts()
+    planned = labels.planned(maximum_force_ev_per_angstrom=40)
+    assert planned["collect_eos"] == 1
+    labels.run(maximum_force_ev_per_angstrom=40)
+    assert labels.starts() == before
+    assert "Nothing to be done" in labels.run(maximum_force_ev_per_angstrom=40)
+    labels.run()
+    assert labels.starts() == before
+
+
 def test_a_job_is_asked_for_by_its_record(labels):
     record = labels.batch / "jobs" / "0.json"
     assert {row["outcome"] for row in json.loads(record.read_text())["frames"]} == {"ok"}

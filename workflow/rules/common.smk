@@ -6,11 +6,26 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-from mlip_autopipec.labelling import forecast, jobs
+from mlip_autopipec.labelling import forecast, jobs, older
 from mlip_autopipec.labelling.cells import read_cells
 from mlip_autopipec.labelling.ledger import Ledger, turns
 
 PARTITIONS = {}
+
+# Before anything is planned, and at a dry run too.
+if workflow.is_main_process and not OWN_DATA:
+    try:
+        older.refuse_older_labels(Path(RUN))
+    except MlipError as error:
+        raise WorkflowError(str(error)) from None
+
+# What refuses labels without being physics: other limits judge labels again and run frames that were refused unrun.
+LIMIT_KEYS = {
+    "minimum_distance_fraction",
+    "maximum_force_ev_per_angstrom",
+    "scf_correction_max_ev_per_angstrom",
+}
+LABEL_LIMITS = {} if OWN_DATA else CONFIG.labelling.model_dump(include=LIMIT_KEYS)
 
 
 def say_at_dry_run():
@@ -91,6 +106,38 @@ def threads_of(wildcards):
     """Cores of a labelling job; one while its frames, and so its labels, are still to be chosen."""
     known = wildcards.batch == "atoms" or os.path.exists(frames_file(wildcards.batch))
     return job_of(wildcards).ranks if known else 1
+
+
+def noise_job(wildcards):
+    """What the runs at tighter settings need."""
+    return jobs.tighter_job(read_cells(frames_file("gen0")), CONFIG.labelling)
+
+
+def review_job(wildcards):
+    """What a review needs where it runs frames again, whose moments collapsed."""
+    cells = [cell for path in frames_until(wildcards) for cell in read_cells(path)]
+    return jobs.retry_job(cells, CONFIG.labelling)
+
+
+def noise_threads(wildcards):
+    """Cores of the runs at tighter settings; one while generation 0 is still to be chosen."""
+    return noise_job(wildcards).ranks if os.path.exists(frames_file("gen0")) else 1
+
+
+def review_threads(wildcards):
+    """Cores of a review; one while its generation is still to be chosen."""
+    known = os.path.exists(frames_file(f"gen{wildcards.gen}"))
+    return review_job(wildcards).ranks if known else 1
+
+
+def review_mb(wildcards, threads, attempt):
+    """Memory of a review: its fits beside what it may run again."""
+    return 3000 + review_job(wildcards).mem_mb(attempt, threads)
+
+
+def review_minutes(wildcards, threads, attempt):
+    """Time of a review, of the same."""
+    return 45 + review_job(wildcards).minutes(CONFIG.labelling, attempt, threads)
 
 
 def turns_of(wildcards):

@@ -111,6 +111,7 @@ rule label:
         attempt=lambda wildcards, attempt: attempt,
     params:
         surface=CONFIG.labelling.surface(),
+        limits=LABEL_LIMITS,
         frames=lambda wildcards: list(job_of(wildcards).names),
         turns=turns_of,
     message:
@@ -129,12 +130,16 @@ rule review:
         review=f"{RUN}/labeled/gen{{gen}}/review.json",
     log:
         f"{RUN}/logs/review/gen{{gen}}.log",
+    retries: jobs.RETRIES
     conda:
         "../../envs/pipeline.yaml"
+    threads: review_threads
     resources:
-        mem_mb=4000,
-        runtime=CONFIG.labelling.max_seconds // 60 + 30,
+        mem_mb=review_mb,
+        runtime=review_minutes,
+        attempt=lambda wildcards, attempt: attempt,
     params:
+        limits=LABEL_LIMITS,
         outlier_ev_per_atom=CONFIG.labelling.outlier_ev_per_atom,
     message:
         "Generation {wildcards.gen}: reviewing labels"
@@ -152,11 +157,18 @@ rule label_noise:
         noise=f"{RUN}/label_noise.json",
     log:
         f"{RUN}/logs/label_noise.log",
+    retries: jobs.RETRIES
     conda:
         "../../envs/pipeline.yaml"
+    threads: noise_threads
     resources:
-        mem_mb=4000,
-        runtime=CONFIG.labelling.noise_labels * CONFIG.labelling.max_seconds // 60 + 30,
+        mem_mb=lambda wildcards, threads, attempt: noise_job(wildcards).mem_mb(
+            attempt, threads
+        ),
+        runtime=lambda wildcards, threads, attempt: noise_job(wildcards).minutes(
+            CONFIG.labelling, attempt, threads
+        ),
+        attempt=lambda wildcards, attempt: attempt,
     params:
         labels=CONFIG.labelling.noise_labels,
         surface=CONFIG.labelling.surface(),
@@ -186,6 +198,8 @@ rule collect:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        limits=LABEL_LIMITS,
     message:
         "Generation {wildcards.gen}: collecting labels"
     script:

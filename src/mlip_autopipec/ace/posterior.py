@@ -72,6 +72,8 @@ class Posterior:
         energy_law: of the total energy divided by the square root of the number of atoms, eV.
         force_law: of a force component, eV/Angstrom.
         draw_scale: draws of coefficients are so much wider than the covariance.
+        energy_noise_ev_per_atom: error of the total energy that grows with the number of atoms, as that of labels does
+            that are all made alike: per atom it is the same in a cell of any size.
 
     Raises:
         DataError: shapes that do not fit, or numbers that are not finite or negative.
@@ -82,13 +84,14 @@ class Posterior:
     energy_law: Law
     force_law: Law
     draw_scale: float = 1.0
+    energy_noise_ev_per_atom: float = 0.0
 
     def __post_init__(self) -> None:
         for name in _ARRAYS:
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=float))
         if self.coefficients.ndim != 1 or self.factor.ndim != 2 or len(self.factor) != len(self.coefficients):
             raise DataError(f"a covariance factor {self.factor.shape} for {self.coefficients.shape} coefficients.")
-        numbers = [*self.energy_law, *self.force_law, self.draw_scale]
+        numbers = [*self.energy_law, *self.force_law, self.draw_scale, self.energy_noise_ev_per_atom]
         whole = all(np.isfinite(getattr(self, name)).all() for name in _ARRAYS)
         if not (whole and np.isfinite(numbers).all() and min(numbers) >= 0):
             raise DataError("a posterior needs finite numbers; laws and scale must not be negative.")
@@ -123,10 +126,10 @@ class Posterior:
 
     def combine(self, part: Deviation) -> Deviation:
         """Expected error against a new label from `parameter_deviation`."""
-        root = np.sqrt(len(part.forces_ev_per_angstrom))
-        return Deviation(
-            float(root * self.energy_law(part.energy_ev / root)), self.force_law(part.forces_ev_per_angstrom)
-        )
+        natoms = len(part.forces_ev_per_angstrom)
+        energy = np.sqrt(natoms) * self.energy_law(part.energy_ev / np.sqrt(natoms))
+        noise = natoms * self.energy_noise_ev_per_atom
+        return Deviation(float(np.hypot(energy, noise)), self.force_law(part.forces_ev_per_angstrom))
 
     def deviation(self, basis: Basis, atoms: Atoms) -> Deviation:
         """Expected error (standard deviation) of energy and forces of a structure against its label.
@@ -147,7 +150,10 @@ class Posterior:
         """Write as .npz, whole or not at all."""
         laws = np.array([self.energy_law, self.force_law])
         with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.savez(handle, coefficients=self.coefficients, factor=self.factor, laws=laws, draw_scale=self.draw_scale)
+            np.savez(
+                handle, coefficients=self.coefficients, factor=self.factor, laws=laws, draw_scale=self.draw_scale,
+                energy_noise_ev_per_atom=self.energy_noise_ev_per_atom,
+            )  # fmt: skip
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Posterior:
@@ -161,7 +167,8 @@ class Posterior:
         try:
             with np.load(path, allow_pickle=False) as data:
                 energy, force = (Law(*map(float, one)) for one in data["laws"])
-                return cls(data["coefficients"], data["factor"], energy, force, float(data["draw_scale"]))
+                noise = float(data.get("energy_noise_ev_per_atom", 0.0))  # older files have none
+                return cls(data["coefficients"], data["factor"], energy, force, float(data["draw_scale"]), noise)
         except Exception as error:  # numpy and zipfile raise many kinds for a broken file
             raise InputFileError(
                 path, f"not the posterior of a potential ({error})", "Delete it and train again."

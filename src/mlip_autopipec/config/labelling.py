@@ -43,7 +43,9 @@ class Labelling(Section):
         1, description="MPI ranks of one label, at most; a label whose estimate asks for it gets more than one."
     )
     pseudo_dir: Words = Field(description="Folders where pseudopotential files are looked for, in order.")
-    pseudopotentials: dict[Symbol, FileName] = Field(description="UPF file by element.")
+    pseudopotentials: dict[Symbol, FileName] = Field(
+        description="UPF file by element; with engine vasp the name of its data set, such as Fe_pv."
+    )
     pseudopotential_md5: dict[Symbol, str] = Field(
         {}, description="MD5 of each pseudopotential file: another file of the same name makes the labels anew."
     )
@@ -71,8 +73,9 @@ class Labelling(Section):
     )
     degauss_ry: Positive = Field(description="Width of the smearing, Ry.")
     nspin: Annotated[int, Field(ge=1, le=2)] = Field(description="1: without spin; 2: collinear spins.")
-    starting_magnetization: dict[Symbol, Annotated[float, Field(gt=-1, lt=1)]] = Field(
-        description="Starting moments by element, as a fraction of the valence electrons (with nspin 2)."
+    starting_magnetization: dict[Symbol, Annotated[float, Field(gt=-12, lt=12)]] = Field(
+        description="Starting moments by element (with nspin 2), as a fraction of the valence electrons, -1 to 1; with "
+        "engine vasp in Bohr magnetons per atom."
     )
     magnetic_states: MagneticStates = Field(
         description="Starting states that are tried of every frame with moments, the lowest is kept: high (the moments "
@@ -120,17 +123,18 @@ class Labelling(Section):
 
     def surface(self) -> dict[str, Any]:
         """The settings that decide which potential energy surface the labels lie on: a change means new labels."""
+        options = {
+            "calculator_options": self.calculator_options,
+            "files": {name: digest(name) for name in named_files(self.calculator_options)},
+        }
         if self.engine == "calculator":
-            return {
-                "engine": self.engine, "calculator": self.calculator, "calculator_options": self.calculator_options,
-                "files": {name: digest(name) for name in named_files(self.calculator_options)},
-            }  # fmt: skip
+            return {"engine": self.engine, "calculator": self.calculator, **options}
         names = (
             "engine", "pseudopotentials", "pseudopotential_md5", "ecutwfc_ry", "ecutrho_ry", "kspacing_per_angstrom",
             "kmesh", "kshift", "smearing", "degauss_ry", "nspin", "starting_magnetization", "magnetic_states",
             "conv_thr_ry_per_atom",
         )  # fmt: skip
-        return self.model_dump(include=set(names))
+        return self.model_dump(include=set(names)) | (options if self.engine != "espresso" else {})
 
 
 def named_files(options: Any) -> list[str]:

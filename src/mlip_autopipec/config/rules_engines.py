@@ -6,6 +6,7 @@ from typing import Any
 
 from mlip_autopipec.config.choice import Choice
 from mlip_autopipec.config.rules import FOLLOWS, INSTEAD, Known
+from mlip_autopipec.errors import ConfigurationFault
 
 RY_EV = 13.605693  # 1 Ry in eV, CODATA 2018
 VASP_ENCUT_EV = 520.0
@@ -50,6 +51,17 @@ def _of_vasp(known: Known, name: str) -> tuple[Any, str, str] | None:
         return [], "VASP's data sets lie in VASP_PP_PATH", FOLLOWS
     if name == "pseudopotentials":
         return {}, "ASE's table of recommended data sets", "VASP's manual, available pseudopotentials"
+    if name == "pseudopotential_md5":
+        from mlip_autopipec.labelling.vasp_input import checksums  # slow to import
+
+        try:
+            sums = checksums(
+                known["labelling.pseudopotentials"], known["labelling.calculator_options"], list(known.amounts)
+            )
+        except ConfigurationFault:  # options that ASE does not take: said with their key before the first job
+            sums = {}
+        absent = [symbol for symbol in known.amounts if symbol not in sums]
+        return sums, f"unknown without data sets: {', '.join(absent)}" if absent else "of the POTCAR files", FOLLOWS
     if name == "ecutwfc_ry":
         return round(VASP_ENCUT_EV / RY_EV, 3), f"{VASP_ENCUT_EV:g} eV", _VASP_PLANE_WAVES
     if name == "ecutrho_ry":

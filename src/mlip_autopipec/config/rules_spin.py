@@ -39,8 +39,17 @@ def spin_where_shells_are_open(known: Known) -> tuple[int, str]:
 
 @rule("labelling.starting_magnetization", HUND, completes=True)
 def moments_start_high(known: Known) -> tuple[dict[str, float], str]:
+    for symbol, value in known.written("labelling.starting_magnetization").items():
+        if known["labelling.engine"] != "vasp" and not -1 < value < 1:
+            raise ConfigError(
+                f"labelling.starting_magnetization.{symbol}", value, "not between -1 and 1",
+                "Write it as a fraction of the valence electrons: Fe has 16 in SSSP, so 0.25 is 4 Bohr magnetons.",
+            )  # fmt: skip
     if known["labelling.nspin"] == 1:
         return {}, "without spin"
+    if known["labelling.engine"] == "vasp":
+        moments = {symbol: magnetism.starting_moment(symbol, known.amounts) for symbol in carriers(known)}
+        return moments, "Bohr magnetons, parallel"
     names, folders = known["labelling.pseudopotentials"], known["labelling.pseudo_dir"]
     found, told = {}, []
     for symbol in carriers(known):

@@ -12,6 +12,8 @@ from typing import Any
 
 from mlip_autopipec.artifacts import read_json
 from mlip_autopipec.labelling.labeller import Attempt, Label, read_label
+from mlip_autopipec.labelling.ledger import CHECKS
+from mlip_autopipec.labelling.surfaces import mixture
 
 PathLike = str | os.PathLike[str]
 CLASSES = ("ok", "physics", "structure", "configuration", "infrastructure", "budget")
@@ -90,12 +92,28 @@ def audit(
         "recovered": sum(label.accepted and _rungs_of(label) > 0 for label in every),
         "rungs": _rungs(every),
         "stopped_early": sum(attempt.stopped_early for label in every for attempt in label.attempts),
+        "mixed_settings": _mixed_settings({b: [one for c, _, one in found if c == b] for b in labels}),
         "engines": dict(Counter(f"{one.engine} {one.engine_version or ''}".strip() for one in every if one.accepted)),
         "branches": dict(Counter(label.branch for label in every if label.accepted and label.branch)),
         "states": _states(every),
         "review": _review(read_reviews),
         "noise": tight,
     }
+
+
+def _mixed_settings(batches: Mapping[str, Sequence[Label]]) -> str:
+    """How the settings of accepted labels differ, and in which batches; '' where all are on one surface."""
+    every = [one.settings.get("surface") for labels in batches.values() for one in labels if one.accepted]
+    if not (mixed := mixture(every)):
+        return ""
+    first = next(surface for surface in every if surface is not None)
+    alike = {
+        name: sum(not mixture([first, one.settings.get("surface")]) for one in labels if one.accepted)
+        for name, labels in batches.items()
+    }
+    others = {name: sum(one.accepted for one in labels) - alike[name] for name, labels in batches.items()}
+    told = (", ".join(f"{name} {count}" for name, count in one.items() if count) for one in (alike, others))
+    return f"{mixed} (labels: {' and '.join(told)})"
 
 
 def _hours(labels: Sequence[Label]) -> tuple[float, float]:
@@ -117,7 +135,8 @@ def _lost(ledger: PathLike, spent: float) -> float:
     with open(ledger, encoding="utf-8", errors="replace") as handle:
         for line in handle:
             with suppress(ValueError, TypeError, AttributeError):  # torn by a kill
-                known += float(json.loads(line).get("core_seconds", 0.0))
+                one = json.loads(line)
+                known += 0.0 if one.get("batch") in CHECKS else float(one.get("core_seconds", 0.0))
     return max(known / 3600 - spent, 0.0)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ PathLike = str | os.PathLike[str]
 FIRST = ("atoms", "eos")  # what nothing can do without
 TRAINING = "gen"  # batches of training labels begin so; the others are few and never refused for the budget
 LEAST_SECONDS = 30.0  # a label is not started with less time left in its job
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _BATCH_SYSTEMS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 
 
@@ -55,7 +58,9 @@ class Campaign:
     attempt: int = 1
     refused: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _failed: dict[str, str] = field(default_factory=dict)
+    _unwritable: set[str] = field(default_factory=set)
     _fault: ConfigurationFault | None = None
+    _stopped: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _start: float = field(default_factory=time.monotonic)
 
@@ -77,6 +82,8 @@ class Campaign:
                 list(pool.map(self._label, frames))
         if self._fault is not None:
             raise self._fault
+        if self._stopped:
+            raise MlipError(self._stopped)
         if self._failed:
             told = "; ".join(f"{name}: {reason}" for name, reason in list(self._failed.items())[:5])
             raise MlipError(
@@ -90,13 +97,16 @@ class Campaign:
             return
         try:
             if (stopped := self.store.folder / STOPPED).exists():
-                told = read_json(stopped)
-                raise ConfigurationFault(f"Labelling was stopped in this run: {told['problem']}", told["mend"])
+                self._stopped = f"Labelling was stopped in this run; why stands in {stopped}"
+                return
             with self.store.alone(name):
                 self._label_alone(frame, name)
         except ConfigurationFault as fault:
             with self._lock:
                 self._stop(fault)
+        except OSError as error:
+            with self._lock:
+                self._files_failed(name, error)
 
     def _label_alone(self, frame: Atoms, name: str) -> None:
         cost = self.costs[name]
@@ -111,14 +121,15 @@ class Campaign:
             return
         self.store.forget_attempts(frame)
         self.store.note_cut_off(frame, cost)
-        budget = self.settings.core_hours_max if self.store.batch.startswith(TRAINING) else None
+        free = not self.store.batch.startswith(TRAINING) or self.store.to_judge_again(frame)
+        budget = None if free else self.settings.core_hours_max
         wanted = cost.seconds
         if budget is not None:
             wanted *= fit(self.store.ledger.lines()).factor(cost.seconds)
         start = {"batch": self.store.batch, "frame": name, "ranks": cost.ranks, "estimate_core_seconds": wanted}
         refusal = self.store.ledger.start(start, budget)
         if refusal is not None:
-            label = _not_started(frame, refusal.reason, self.labeller.name)
+            label = not_started(frame, refusal.reason, self.labeller.name)
             self.store.keep(frame, label, cost, would_be_core_hours=refusal.core_hours)
             return
         seconds = self.settings.max_seconds if left is None else min(self.settings.max_seconds, left)
@@ -131,6 +142,10 @@ class Campaign:
             self.store.keep(frame, label, cost)
             return
         last_try = self.attempt > RETRIES
+        if not last_try and wants_more(label):  # which the next try has: no sign of a broken machine
+            self.store.note(frame, label, cost, wants_more=True)
+            self._failed[name] = label.reason
+            return
         most = self.settings.infrastructure_failures_max
         with self._lock:
             failures = self.store.ledger.machine_failures_in_a_row()
@@ -164,8 +179,25 @@ class Campaign:
         if self._fault is None:
             self._fault = fault
             stopped = self.store.folder / STOPPED
-            if not stopped.exists():
-                write_json(stopped, {"problem": fault.problem, "mend": fault.mend})
+            with suppress(OSError):
+                if not stopped.exists():
+                    write_json(stopped, {"problem": fault.problem, "mend": fault.mend})
+            with suppress(OSError):  # a full disk may still take a name
+                stopped.touch()
+
+    def _files_failed(self, name: str, error: OSError) -> None:
+        """A file could not be written or read: not even the ledger may tell other jobs."""
+        words = f"{error.strerror or error}: {error.filename or self.store.folder}"
+        self._failed[name] = f"files cannot be written or read ({words})"
+        self._unwritable.add(name)
+        if error.errno in DISK_FULL:
+            problem = f"the disk is full ({words})"
+        elif len(self._unwritable) >= self.settings.infrastructure_failures_max:
+            problem = f"{len(self._unwritable)} labels in a row failed for reasons of the machine ({words})"
+        else:
+            return
+        mend = f"Mend it in {self.store.folder.resolve()} and run again: finished labels are kept"
+        self._stop(ConfigurationFault(f"Labelling is paused: {problem}", mend))
 
 
 def label_job(
@@ -204,9 +236,9 @@ def label_job(
             make_labeller(settings),
             costs,
             threads=threads,
-            seconds=60.0 * minutes if minutes and any(map(os.environ.get, _BATCH_SYSTEMS)) else None,
+            seconds=time_limit(minutes),
             attempt=attempt,
-            refused=_not_worth_it(everything, names, settings, earlier_files) if batch.startswith(TRAINING) else {},
+            refused=_not_worth_it(everything, names, store, earlier_files) if batch.startswith(TRAINING) else {},
         ).run(frames)
     for frame in frames:
         if (label := labels[name_of(frame)]) is not None:
@@ -214,19 +246,41 @@ def label_job(
     return {"batch": batch, "frames": [_row(store, frame) for frame in frames]}
 
 
+def wants_more(label: Label) -> bool:
+    """Whether time or memory ran out, of which a retry of the job has more."""
+    return label.outcome in ("out_of_memory", "stopped") or "did not end within" in label.reason
+
+
+def time_limit(minutes: float | None) -> float | None:
+    """Seconds of a job, which a batch system alone ends."""
+    return 60.0 * minutes if minutes and any(map(os.environ.get, _BATCH_SYSTEMS)) else None
+
+
 def _not_worth_it(
-    everything: Sequence[Atoms], names: Sequence[str], settings: Labelling, earlier_files: Sequence[PathLike]
+    everything: Sequence[Atoms], names: Sequence[str], store: Store, earlier_files: Sequence[PathLike]
 ) -> dict[str, tuple[str, str]]:
     """Frames that get no run, with outcome and reason: among them those that were there before, in an earlier
-    generation or further up in the same file.
+    generation, where a run told something of them, or further up in the same file.
     """
-    known, limits = Known(frame for path in earlier_files for frame in read_frames(path)), Limits.of(settings)
+    known, limits = Known(), Limits.of(store.settings)
+    for path in earlier_files:
+        before = Store(store.folder, Path(path).stem, store.settings)
+        for frame in read_frames(path):
+            if _was_told(before.finished(frame)):
+                known.add(frame)
     found: dict[str, tuple[str, str]] = {}
     for frame in everything:
         if name_of(frame) in names and (verdict := precheck(frame, known, limits)) is not None:
             found[name_of(frame)] = verdict
         known.add(frame)
     return found
+
+
+def _was_told(label: Label | None) -> bool:
+    """Whether a run gave a label, or would end the same again; not where the machine failed or nothing was run."""
+    return (
+        label is not None and label.kind in ("ok", "physics", "structure") and not label.settings.get("before_any_run")
+    )
 
 
 def _row(store: Store, frame: Atoms) -> dict[str, Any]:
@@ -241,6 +295,7 @@ def _row(store: Store, frame: Atoms) -> dict[str, Any]:
     }
 
 
-def _not_started(frame: Atoms, reason: str, engine: str) -> Label:
+def not_started(frame: Atoms, reason: str, engine: str) -> Label:
+    """What a label that lies beyond the budget leaves."""
     told = {"accepted": False, "outcome": BUDGET_SPENT, "kind": BUDGET, "reason": reason}
     return Label.model_validate({**told, "natoms": len(frame), "uid": frame.info["uid"], "engine": engine})

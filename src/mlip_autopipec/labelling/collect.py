@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ISOLATED_ATOM, has_vacuum, set_label
 from mlip_autopipec.labelling.labeller import Label, read_label
 from mlip_autopipec.labelling.postchecks import Limits, postcheck
+from mlip_autopipec.labelling.surfaces import mixture
 
 PathLike = str | os.PathLike[str]
 
@@ -181,11 +181,10 @@ def _check_identity(labelled: list[tuple[Atoms, Label]]) -> None:
 
 def _check_surface(labels: list[Label]) -> None:
     """Labels of different DFT settings lie on different potential energy surfaces: never train on a mixture."""
-    surfaces = {json.dumps(one.settings.get("surface"), sort_keys=True) for one in labels if one.accepted}
-    if len(surfaces) > 1:
+    if mixed := mixture(one.settings.get("surface") for one in labels if one.accepted):
         raise DataError(
-            f"the labels were made with different DFT settings: {' and '.join(sorted(surfaces))}. Write the settings "
-            "into the config, delete the labels that differ and run again"
+            f"the labels were made with different DFT settings: {mixed}. Write the settings into the config, delete "
+            "the labels that differ and run again"
         )
 
 

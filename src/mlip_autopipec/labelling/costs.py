@@ -34,6 +34,9 @@ _PARALLEL = 0.8  # efficiency of a few ranks over k-points and plane waves
 TEACHER_SECONDS_PER_ATOM = 0.01  # SevenNet-0 on one core: 6.5 to 11 ms per atom, energy, forces and stress
 TEACHER_MB = 2000.0
 
+ACCURACY, CUTOFF, K_POINTS = 100.0, 1.25, 1.5
+"""Tighter by these factors: SCF accuracy, both cutoffs (a plane-wave basis 1.4 times as large), density of k-points."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -94,6 +97,25 @@ def estimate(cell: Cell, settings: Labelling, valence: Mapping[str, float]) -> C
     )
     ranks = ranks_for(seconds, settings)
     return Cost(seconds, LABELLER_MB + ranks * _PROCESS_MB + _RESIDENT * said_mb, ranks)
+
+
+def wall_seconds(seconds: float, ranks: int) -> float:
+    """Wall time of so much work on so many ranks."""
+    return seconds if ranks == 1 else seconds / (ranks * _PARALLEL)
+
+
+def tighter(settings: Labelling) -> Labelling:
+    """Settings of a converged run, by which the noise of labels is measured."""
+    mesh = settings.kmesh
+    return settings.model_copy(
+        update={
+            "conv_thr_ry_per_atom": settings.conv_thr_ry_per_atom / ACCURACY,
+            "ecutwfc_ry": CUTOFF * (settings.ecutwfc_ry or 0.0),
+            "ecutrho_ry": CUTOFF * (settings.ecutrho_ry or 0.0),
+            "kspacing_per_angstrom": settings.kspacing_per_angstrom / K_POINTS,
+            "kmesh": None if mesh is None else [math.ceil(K_POINTS * k) for k in mesh],
+        }
+    )
 
 
 def ranks_for(seconds: float, settings: Labelling) -> int:

@@ -16,11 +16,13 @@ from typing import Any
 
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.labelling.cells import Cell, read_cells
+from mlip_autopipec.labelling.costs import wall_seconds
 from mlip_autopipec.labelling.jobs import costs
-from mlip_autopipec.labelling.ledger import Ledger, Line
+from mlip_autopipec.labelling.ledger import CHECKS, Ledger, Line
 
 PRIOR_OFFSET = 0.8  # standard deviation of ln(measured / estimated) between machines and materials
 PRIOR_SLOPE = 0.15  # of its change per factor e of the estimate
+PRIOR_CENTRE = math.log(10.0)  # ln s, where nothing is finished: among the labels that the law was fitted to
 PRIOR_SCATTER, PRIOR_WEIGHT = 0.4, 2.0  # scatter between labels of one run, worth two labels
 OTHER_FRAMES = 0.2  # other frames of the same run (a melt after crystals) differ by so much as a whole, measured
 ROUGH_VOLUME_PER_ATOM = 18.0  # A^3, of cells that are not there yet
@@ -77,18 +79,18 @@ class Forecast:
 
 
 def fit(lines: Iterable[Line]) -> Fit:
-    """The law corrected by labels that ended: those that ran through, isolated atoms left out."""
+    """The law corrected by labels that ended: those that ran through, isolated atoms and checks left out."""
     used = [
         (float(line["estimate_seconds"]), float(line["core_seconds"]))
         for line in lines
         if line.get("final", True)
         and line.get("kind") in ("ok", "physics")
-        and line.get("batch") != "atoms"
+        and line.get("batch") not in ("atoms", *CHECKS)
         and line.get("core_seconds", 0) > 0
         and line.get("estimate_seconds", 0) > 0
     ]
     if not used:
-        return Fit(0, 0.0, 0.0, 0.0, (PRIOR_OFFSET**2, 0.0, PRIOR_SLOPE**2), PRIOR_SCATTER)
+        return Fit(0, PRIOR_CENTRE, 0.0, 0.0, (PRIOR_OFFSET**2, 0.0, PRIOR_SLOPE**2), PRIOR_SCATTER)
     x = [math.log(estimate) for estimate, _ in used]
     y = [math.log(measured / estimate) for estimate, measured in used]
     centre = sum(x) / len(x)
@@ -158,6 +160,36 @@ def of_run(config: Config, folder: str | os.PathLike[str]) -> Forecast | None:
     return forecast([cost.seconds for cost in costs(cells, config.labelling)], fit(lines), max(0, missing))
 
 
+def too_long(config: Config, folder: str | os.PathLike[str]) -> str:
+    """That a typical label will not be finished within its time limit, with what can be done; else ''.
+
+    Typical is the median of the frames that are there; before there are any, a cell of `structures.atoms_max` atoms.
+    """
+    settings = config.labelling
+    cells = [cell for batch in ("gen", "test") for path in _frame_files(folder, batch) for cell in read_cells(path)]
+    whose = "a typical label"
+    if not cells:
+        if config.molecule or "molecular" in config.material_class:
+            return ""
+        cells, whose = [_typical(config)], f"a label of {config.structures.atoms_max} atoms"
+    law = fit(Ledger(Path(folder) / "labeled").lines())
+    found = sorted((law.factor(one.seconds) * one.seconds, one.ranks) for one in costs(cells, settings))
+    seconds, ranks = found[len(found) // 2]
+    if wall_seconds(seconds, ranks) <= settings.max_seconds:
+        return ""
+    levers = [f"raise labelling.max_seconds and labelling.ranks_max (now {settings.ranks_max})"]
+    if len(settings.magnetic_states) > 1:
+        levers.append(f"try fewer labelling.magnetic_states (now {', '.join(settings.magnetic_states)})")
+    if settings.engine == "espresso" and settings.protocol != "fast":
+        levers.append("take labelling.protocol fast")
+    levers.append(f"take smaller cells (structures.atoms_max, now {config.structures.atoms_max})")
+    on = "one core" if ranks == 1 else f"one core, {_short(wall_seconds(seconds, ranks) / 3600)} h on {ranks}"
+    return (
+        f"Mind: {whose} is estimated at {_short(seconds / 3600)} h on {on}, above labelling.max_seconds "
+        f"({settings.max_seconds} s): such labels would be given up. What helps: {'; '.join(levers)}.\n"
+    )
+
+
 def labels_asked(config: Config) -> Mapping[str, int]:
     """Labels of a run at most, by what they are for."""
     return {
@@ -198,6 +230,7 @@ def words(config: Config, folder: str | os.PathLike[str]) -> str:
     )
     predicted = of_run(config, folder)
     text += f"In all {predicted.text()}.\n" if predicted else "Their cost is told when frames are selected.\n"
+    text += too_long(config, folder)
     budget = config.labelling.core_hours_max
     if budget is not None:
         spent = Ledger(Path(folder) / "labeled").spent_core_hours()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mlip_autopipec.config import magnetism, pseudopotentials
 from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.labelling.cells import Cell
-from mlip_autopipec.labelling.costs import LABELLER_MB, Cost, estimate
+from mlip_autopipec.labelling.costs import LABELLER_MB, Cost, estimate, tighter
 
 # Short batches are split further than seconds_per_job asks for, so that all cores of a machine have work, but not into
 # jobs so short that their start (about 3 s) would count.
@@ -23,6 +23,7 @@ SHORTEST_JOB_SECONDS = 10.0
 JOBS_LEAST = 4  # of a batch of so many labels, however short they are thought to be
 RETRIES = 2  # of a job in which the machine failed, each with more memory and time
 TIME_FACTOR = 5.0  # time limit of a first try over the estimate: machines and materials differ by so much
+REVIEW_RETRIES = 3  # runs that a review is given time for at first
 SPARE_MINUTES = 15  # for starting, reading, writing
 
 
@@ -126,6 +127,32 @@ def one_each(cells: Sequence[Cell], settings: Labelling) -> list[Job]:
 def atom_cells(symbols: Sequence[str], box_angstrom: float) -> tuple[Cell, ...]:
     """Isolated atoms as an estimate sees them, before their file is there."""
     return tuple(Cell(s, "", 1, {s: 1}, 1.25 * box_angstrom**3, (0.0, 0.0, 0.0), isolated_atom=True) for s in symbols)
+
+
+def tighter_job(cells: Sequence[Cell], settings: Labelling) -> Job:
+    """What measures the noise: the longest runs that may be drawn, one after the other."""
+    found = sorted(costs(cells, tighter(settings)), key=lambda cost: cost.seconds)[-max(1, settings.noise_labels) :]
+    return _one_after_the_other(found)
+
+
+def retry_job(cells: Sequence[Cell], settings: Labelling) -> Job:
+    """What a review may have to run again, from one starting state each: some of the longest; often it is none."""
+    if settings.nspin == 1:
+        return _one_after_the_other([])
+    one_state = settings.model_copy(update={"magnetic_states": settings.magnetic_states[:1]})
+    found = sorted(costs(cells, one_state), key=lambda cost: cost.seconds)[-REVIEW_RETRIES:]
+    return _one_after_the_other(found)
+
+
+def _one_after_the_other(found: Sequence[Cost]) -> Job:
+    found = found or [Cost(0.0, LABELLER_MB)]
+    return Job(
+        names=tuple(str(k) for k in range(len(found))),
+        seconds=sum(cost.seconds for cost in found),
+        longest=max(cost.seconds for cost in found),
+        memory_mb=max(cost.memory_mb for cost in found),
+        ranks=max(cost.ranks for cost in found),
+    )
 
 
 def by_name(cells: Sequence[Cell], settings: Labelling) -> Mapping[str, Cost]:

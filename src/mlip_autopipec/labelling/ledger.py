@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 Line = dict[str, Any]
 BUDGET = "budget"  # kind of a label that was not started because the budget was spent
 BUDGET_SPENT = "budget_spent"  # its outcome
+CHECKS = NOISE, REVIEW = "noise", "review"  # batches of the runs that check labels
 CUT_OFF = "cut_off"  # outcome of a label that was ended together with its job
 STOPPED = "stopped.json"  # why no label may start any more in this run
 
@@ -112,11 +113,12 @@ class Ledger:
     def was_cut_off(self, batch: str, frame: str) -> bool:
         """Whether the last start of this label has no end."""
         key = (batch, frame)
-        started = max((e["time"] for e in self.events() if e["event"] == "start" and _key(e) == key), default=0.0)
+        starts = (e for e in self.events() if e.get("event") == "start" and _key(e) == key)
+        started = max((e.get("time", 0.0) for e in starts), default=0.0)
         return bool(started > max((line.get("time", 0.0) for line in self.lines() if _key(line) == key), default=0.0))
 
     def spent_core_hours(self) -> float:
-        """Core-hours of all labels that ended, isolated atoms, test and equation of state among them."""
+        """Core-hours of all labels that ended: isolated atoms, test, equation of state and checks are among them."""
         return sum(float(line.get("core_seconds", 0.0)) for line in self.lines()) / 3600
 
     def running_core_hours(self, except_for: tuple[str, str] | None = None) -> float:
@@ -127,20 +129,23 @@ class Ledger:
         running: dict[tuple[str, str], float] = {}
         latest_run = 0.0
         for event in self.events():
-            if event["event"] == "run":
+            when = event.get("time", 0.0)
+            if event.get("event") == "run":
                 running.clear()  # whatever ran before was ended with its run
-                latest_run = event["time"]
-            elif event["event"] == "start" and event["time"] > max(ended.get(_key(event), 0.0), latest_run):
-                running[_key(event)] = float(event["estimate_core_seconds"])
+                latest_run = when
+            elif event.get("event") == "start" and when > max(ended.get(_key(event), 0.0), latest_run):
+                running[_key(event)] = float(event.get("estimate_core_seconds", 0.0))
         running.pop(except_for or ("", ""), None)
         return sum(running.values()) / 3600
 
     def machine_failures_in_a_row(self) -> list[str]:
-        """Frames, each once, that failed for the machine's reasons since anything else happened in this run."""
-        since = max((event["time"] for event in self.events() if event["event"] == "run"), default=0.0)
+        """Frames, each once, that failed for the machine's reasons since anything else happened in this run; not those
+        that wanted more time or memory (`wants_more`) and will get it.
+        """
+        since = max((event.get("time", 0.0) for event in self.events() if event.get("event") == "run"), default=0.0)
         frames: list[str] = []
         for line in reversed(self.lines()):
-            if line.get("outcome") == CUT_OFF:
+            if line.get("outcome") == CUT_OFF or line.get("wants_more", False):
                 continue
             if line.get("kind") != "infrastructure" or line.get("time", 0.0) < since:
                 break
@@ -150,27 +155,44 @@ class Ledger:
         return frames[::-1]
 
 
+def why_stopped(labeled: str | os.PathLike[str]) -> str:
+    """Why no label of a run may start any more, and the mend; '' when they may."""
+    path = Path(labeled) / STOPPED
+    if not path.exists():
+        return ""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return f"{told['problem']}. {told['mend']}"
+    except (OSError, ValueError, KeyError, TypeError):  # the disk took the file and nothing in it
+        return (
+            f"Labelling is paused: the reason could not be written to {path}; most likely the disk is full. Free some "
+            "space and run again: finished labels are kept"
+        )
+
+
 def turns(ledger: Ledger, batch: str, names: Sequence[str], budget_core_hours: float | None) -> int:
     """How often labels of these frames were asked for anew after they were there: by deleting a label's JSON, or by a
     larger budget for one that was refused.
 
     The workflow keeps it among a job's parameters: a change makes the job run again. It does not change while a job
-    runs: a label that ends adds a line to the ledger and a file at once.
+    runs: what a label that ends adds to the earlier turns is what asked for it before.
     """
     return sum(
-        max(0, ends - _there(ledger.folder / batch / f"{name}.json", refused, budget_core_hours))
-        for name, (ends, refused) in _ends(ledger, batch, names).items()
+        earlier + _asked_for(ledger.folder / batch / f"{name}.json", refused_at, budget_core_hours)
+        for name, (earlier, refused_at) in _ends(ledger, batch, names).items()
     )
 
 
-def _there(path: Path, refused_at: float | None, budget_core_hours: float | None) -> int:
-    if not path.exists():
-        return 0
-    return int(refused_at is None or (budget_core_hours is not None and budget_core_hours <= refused_at))
+def _asked_for(path: Path, refused_at: float | None, budget_core_hours: float | None) -> bool:
+    return not path.exists() or _fits_now(refused_at, budget_core_hours)
+
+
+def _fits_now(refused_at: float | None, budget_core_hours: float | None) -> bool:
+    return refused_at is not None and (budget_core_hours is None or budget_core_hours > refused_at)
 
 
 def _ends(ledger: Ledger, batch: str, names: Sequence[str]) -> dict[str, tuple[int, float | None]]:
-    """By frame: how often it came to a final end, and of how much it would have spent where the last was a refusal."""
+    """By frame that came to a final end: earlier turns, and the core-hours at which it was refused, if it is."""
     table = _table(os.fspath(ledger.folder), *_state(ledger.path))
     return {name: table[batch, name] for name in names if (batch, name) in table}
 
@@ -179,9 +201,13 @@ def _ends(ledger: Ledger, batch: str, names: Sequence[str]) -> dict[str, tuple[i
 def _table(folder: str, _time: int, _size: int) -> dict[tuple[str, str], tuple[int, float | None]]:
     table: dict[tuple[str, str], tuple[int, float | None]] = {}
     for line in Ledger(Path(folder)).lines():
-        if line.get("final", True) and not line.get("replaced", False):
-            ends, _ = table.get(_key(line), (0, None))
-            table[_key(line)] = (ends + 1, line.get("would_be_core_hours"))
+        if line.get("final", True):
+            turn = 0
+            if _key(line) in table:
+                earlier, refused_at = table[_key(line)]
+                deleted = not line.get("replaced", False)
+                turn = earlier + (deleted or _fits_now(refused_at, line.get("budget_core_hours")))
+            table[_key(line)] = (turn, line.get("would_be_core_hours"))
     return table
 
 
@@ -210,7 +236,7 @@ def _parsed(path: str, _time: int, size: int) -> Sequence[Line]:
         for text in handle:
             with suppress(ValueError):  # torn by a kill
                 line = json.loads(text)
-                if isinstance(line, dict):
+                if isinstance(line, dict) and (line.get("event") == "run" or {"batch", "frame"} <= line.keys()):
                     lines.append(line)
     return tuple(lines)
 

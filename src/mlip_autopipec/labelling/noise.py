@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -15,15 +14,19 @@ from ase import Atoms
 from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.errors import InputFileError, MlipError
 from mlip_autopipec.frames import ISOLATED_ATOM, has_vacuum
+from mlip_autopipec.labelling import costs
 from mlip_autopipec.labelling.collect import name_of
+from mlip_autopipec.labelling.costs import CUTOFF, K_POINTS
 from mlip_autopipec.labelling.labeller import Label, Labeller, read_label, write_label
+from mlip_autopipec.labelling.postchecks import Limits, postcheck
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
 from mlip_autopipec.seeds import generator
 
-ACCURACY, CUTOFF, K_POINTS = 100.0, 1.25, 1.5
-"""Tighter by these factors: SCF accuracy, both cutoffs (a plane-wave basis 1.4 times as large), density of k-points."""
 FORCE_MIN_EV_PER_ANGSTROM = 0.01  # root mean square: below it forces are zero by symmetry, or nearly
-WITH_SUCH_SETTINGS = ("espresso",)
+STATE_BOHR_MAGNETON, STATE_SHARE = 0.1, 0.1
+"""Moments (of an atom; of the cell, per atom) that differ by more than the first and the second times the largest are
+another magnetic solution (a choice, not measured): solutions differ by half a magneton and more as a rule, and what
+tighter settings move is a part of the noise."""
 
 
 def sample(frames: Sequence[Atoms], labels: Mapping[str, Label], number: int, seed: int) -> list[Atoms]:
@@ -65,19 +68,11 @@ def _force_ev_per_angstrom(label: Label) -> float:
 
 def tighter(settings: Labelling, frame: Atoms) -> Labelling:
     """The settings for a converged run of this frame; the frame because a written mesh stays 1 through vacuum."""
-    mesh = settings.kmesh
-    if mesh is not None:
-        open_ways = [has_vacuum(frame) and k == 1 for k in mesh]
-        mesh = [1 if alone else math.ceil(K_POINTS * k) for k, alone in zip(mesh, open_ways, strict=True)]
-    return settings.model_copy(
-        update={
-            "conv_thr_ry_per_atom": settings.conv_thr_ry_per_atom / ACCURACY,
-            "ecutwfc_ry": CUTOFF * (settings.ecutwfc_ry or 0.0),
-            "ecutrho_ry": CUTOFF * (settings.ecutrho_ry or 0.0),
-            "kspacing_per_angstrom": settings.kspacing_per_angstrom / K_POINTS,
-            "kmesh": mesh,
-        }
-    )
+    tight = costs.tighter(settings)
+    if settings.kmesh is None or tight.kmesh is None or not has_vacuum(frame):
+        return tight
+    mesh = [1 if usual == 1 else k for usual, k in zip(settings.kmesh, tight.kmesh, strict=True)]
+    return tight.model_copy(update={"kmesh": mesh})
 
 
 def measure(
@@ -96,7 +91,7 @@ def measure(
 
     Args:
         frames: of the first generation.
-        labels: by name.
+        labels: by name, as reviews corrected them; what `postcheck` refuses is left out.
         folder: where the runs are kept; one that is there is not made again.
         leave_out: names that a review found suspect.
 
@@ -105,15 +100,22 @@ def measure(
         (component), ``stress_gpa`` (component): root-mean-square differences, null where not measured. A constant
         energy per atom of each element and an isotropic constant stress (Pulay), which a fit takes up, are taken out
         first where there are more runs than constants, with the degrees of freedom they cost; ``..._raw`` is without
-        that. ``frames``: a row for each run. ``failed``: runs that gave nothing. ``settings``: what was tighter.
+        that. ``frames``: a row for each run; one with ``other_state`` in words ended in another magnetic solution, and
+        counts in no mean: that is no matter of cutoffs. ``failed``: runs that gave nothing. ``settings``: what was
+        tighter.
     """
     empty = dict.fromkeys(_MEASURES)
-    if settings.engine not in WITH_SUCH_SETTINGS:
-        why = f"the engine {settings.engine} has no cutoffs, k-points and SCF accuracy that could be tighter"
+    if settings.engine == "calculator":
+        return _record(False, "a calculator has no cutoffs, k-points and SCF accuracy that could be tighter", empty)
+    if settings.engine != "espresso":
+        why = f"it is measured of labels by espresso only: how converged those by {settings.engine} are is not known"
         return _record(False, why, empty)
     if settings.noise_labels == 0:
         return _record(False, "labelling.noise_labels is 0", empty)
-    asked = sample([f for f in frames if name_of(f) not in leave_out], labels, settings.noise_labels, seed)
+    limits = Limits.of(settings)
+    good = [f for f in frames if name_of(f) not in leave_out and name_of(f) in labels]
+    good = [f for f in good if postcheck(f, labels[name_of(f)], limits) is None]
+    asked = sample(good, labels, settings.noise_labels, seed)
     rows, failed = [], []
     for frame in asked:
         name, tight = name_of(frame), tighter(settings, frame)
@@ -122,14 +124,21 @@ def measure(
         except MlipError as error:
             failed.append({"name": name, "reason": str(error)})
             continue
-        if again.accepted:
+        refusal = postcheck(frame, again, limits)
+        if refusal is not None:
+            failed.append({"name": name, "reason": refusal[2]})
+        elif again.accepted:
             rows.append(_difference(frame, labels[name], again))
         else:
             failed.append({"name": name, "reason": again.reason})
     if not rows:
         return _record(False, "no label could be run again at tighter settings", empty, failed=failed)
     words = f"{len(rows)} labels run again with cutoffs x {CUTOFF:g}, k-points x {K_POINTS:g}, SCF accuracy / 100"
-    return _record(True, words, _summary(rows), frames=rows, failed=failed, settings=tighter(settings, asked[0]))
+    alike = [row for row in rows if row["other_state"] is None]
+    if len(alike) < len(rows):
+        words += f" ({len(rows) - len(alike)} of them ended in another magnetic state and count in no mean)"
+    numbers = _summary(alike) if alike else empty
+    return _record(bool(alike), words, numbers, frames=rows, failed=failed, settings=tighter(settings, asked[0]))
 
 
 _MEASURES = (
@@ -162,7 +171,7 @@ def _again(
     except InputFileError:
         pass
     label = labeller.label(frame, path.with_suffix(""), ranks=ranks, seconds=seconds)
-    if label.kind != "infrastructure":
+    if label.kind not in ("infrastructure", "budget"):
         write_label(path, label)
     return label
 
@@ -186,8 +195,31 @@ def _difference(frame: Atoms, usual: Label, tight: Label) -> dict[str, Any]:
         "label_force_mev_per_angstrom": 1e3 * _force_ev_per_angstrom(usual),
         "stress_gpa": stress,
         "branch": [usual.branch, tight.branch],
+        "other_state": _other_state(usual, tight),
         "core_seconds": tight.core_seconds or tight.wall_seconds,
     }
+
+
+def _other_state(usual: Label, tight: Label) -> str | None:
+    """How the magnetic solution differs, in words; None where it is the same, up to the sign of all moments.
+
+    The branch says from where a solution started: it decides only where no moments tell where it ended.
+    """
+    compared = []  # what it is, and moments in Bohr magnetons: of sites, of the cell per atom
+    if usual.magmoms is not None and tight.magmoms is not None:
+        compared.append(("site moments", np.array(usual.magmoms), np.array(tight.magmoms)))
+    for name in ("absolute_magnetization", "total_magnetization"):
+        before, after = getattr(usual, name), getattr(tight, name)
+        if before is not None and after is not None:
+            words = f"{name.replace('_', ' ')} per atom"
+            compared.append((words, np.array([before]) / usual.natoms, np.array([after]) / usual.natoms))
+    for name, before, after in compared:
+        off = min(float(np.abs(before - sign * after).max()) for sign in (1, -1))
+        if off > STATE_BOHR_MAGNETON + STATE_SHARE * float(np.abs(before).max()):
+            return f"{name} differ by {off:.2f} Bohr magnetons"
+    if not compared and usual.branch != tight.branch:
+        return f"branch {tight.branch} instead of {usual.branch}"
+    return None
 
 
 def _summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

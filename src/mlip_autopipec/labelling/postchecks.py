@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from mlip_autopipec.config.elements import NONMETALS
 from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact, has_vacuum
 from mlip_autopipec.labelling.labeller import Kind, Label
 
@@ -20,8 +21,12 @@ LAST_BAND_MAX = 0.05
 """Occupation of the highest band: above it bands are missing (Al4 with too few: 7.5 meV)."""
 OPEN_CONTACT = 0.75
 """Nearest contact, as a part of the sum of covalent radii, from which on the force of a crystal or a melt must be
-below half the ceiling. Bonds of molecules are short and stiff (N2: 0.77, 143 eV/A^2), and pairs pressed together on
-purpose have large forces rightly; a crystal with all atoms well apart has not."""
+below half the ceiling: pairs pressed together on purpose have large forces rightly; a crystal with all atoms well apart
+has not."""
+BOND = 1.25
+"""Nonmetals nearer than this part of the sum of their covalent radii are bonded. Such bonds are stiff (N2 143, O2 73,
+H2 36 eV/A^2: Herzberg, Spectra of Diatomic Molecules (1950)) and have large forces at ordinary lengths (O2 at 1.02 A,
+0.77 of the sum: 38 eV/A), in a molecular crystal or a liquid too: the whole ceiling holds."""
 NET_FORCE_PER_ATOM_MAX = 0.05
 """eV/A: forces add up to zero, and an engine that does not correct them shows its own error here."""
 
@@ -77,9 +82,14 @@ def _by_limits(atoms: Atoms, label: Label, limits: Limits) -> tuple[str, Kind, s
         return "net_force", "physics", words
     largest, ceiling = float(np.linalg.norm(forces, axis=1).max()), limits.maximum_force_ev_per_angstrom
     where = ""
-    if not has_vacuum(atoms) and closest_contact(atoms)[0] >= OPEN_CONTACT:
+    if not has_vacuum(atoms) and closest_contact(atoms)[0] >= OPEN_CONTACT and not _bonded_nonmetals(atoms):
         ceiling, where = ceiling / 2, " (half of maximum_force_ev_per_angstrom: no vacuum, and no two atoms are close)"
     if largest > ceiling:
         words = f"the largest force is {largest:.1f} eV/A, above {ceiling:g} eV/A{where}"
         return "force_too_large", "structure", words
     return None
+
+
+def _bonded_nonmetals(atoms: Atoms) -> bool:
+    some = atoms[[symbol in NONMETALS for symbol in atoms.symbols]]
+    return len(some) > 0 and closest_contact(some)[0] < BOND

@@ -41,11 +41,13 @@ class Limits:
         """Limits from the configuration's section of the labels (or its dump).
 
         Args:
-            elements: those that labels can be made of; None: those that have a pseudopotential, if any are named.
+            elements: those that labels can be made of; None: with Quantum ESPRESSO those that have a pseudopotential,
+                if any are named (it needs one for each; other engines have defaults), else any.
         """
         known = section if isinstance(section, Mapping) else section.model_dump()
-        named = elements if elements is not None else known.get("pseudopotentials") or None
-        return cls(known["minimum_distance_fraction"], None if named is None else frozenset(named))
+        if elements is None and known["engine"] == "espresso":
+            elements = known.get("pseudopotentials") or None
+        return cls(known["minimum_distance_fraction"], None if elements is None else frozenset(elements))
 
 
 class Known:

@@ -30,6 +30,7 @@ MakeLabeller = Callable[[Labelling], Labeller]
 
 LOWER_EV_PER_ATOM = 0.001
 """A retried label takes the place of the first where it is lower by more: less is within what two fields differ by."""
+UNDONE = ("infrastructure", "budget")  # such a retry says nothing of the frame: the next review tries again
 WITH_MOMENTS_MIN = 5  # neighbours that say what moment is usual
 
 
@@ -151,7 +152,8 @@ def collapsed_moments(frames: Sequence[Atoms], judged: Sequence[outliers.Judged]
         judged: the same in order, with neighbours; frames without are compared with those of like volume per atom.
 
     Returns:
-        Each frame with what its atoms' moments should be, Bohr magnetons, by atom; 0 where neighbours say nothing.
+        Each frame with what its atoms' moments should be at this place in the order of their sizes, Bohr magnetons, by
+        atom; 0 where neighbours say nothing.
     """
     from mlip_autopipec.labelling.espresso.magnetic import collapsed
 
@@ -163,16 +165,32 @@ def collapsed_moments(frames: Sequence[Atoms], judged: Sequence[outliers.Judged]
         near = [one for one in near if MAGMOMS in one.arrays]
         if len(near) < WITH_MOMENTS_MIN:
             continue
-        expected = [_usual(symbol, near) for symbol in frame.symbols]
-        if collapsed(frame.arrays[MAGMOMS].tolist(), expected):
-            found.append((frame, expected))
+        expected = np.zeros(len(frame))
+        for symbol in set(frame.symbols):
+            _expect(expected, frame, symbol, near)
+        if collapsed(frame.arrays[MAGMOMS].tolist(), expected.tolist()):
+            found.append((frame, expected.tolist()))
     return found
 
 
-def _usual(symbol: str, near: Sequence[Atoms]) -> float:
-    """Median over frames of the mean size of an element's moments; 0 where too few frames have the element."""
-    means = [float(np.abs(one.arrays[MAGMOMS][one.symbols == symbol]).mean()) for one in near if symbol in one.symbols]
-    return float(np.median(means)) if len(means) >= WITH_MOMENTS_MIN else 0.0
+def _expect(expected: np.ndarray, frame: Atoms, symbol: str, near: Sequence[Atoms]) -> None:
+    """Enter what neighbours say of an element's moments: the largest is compared with their largest, and so on down.
+
+    Atoms of one element may carry a moment on one kind of site and none on another (Co3O4): neither accuses the other.
+    """
+    like = [np.sort(_sizes(one, symbol)) for one in near if symbol in one.symbols]
+    if len(like) < WITH_MOMENTS_MIN:
+        return
+    atoms = np.flatnonzero(frame.symbols == symbol)
+    atoms = atoms[np.argsort(_sizes(frame, symbol), kind="stable")]
+    for rank, atom in enumerate(atoms):
+        part = (rank + 0.5) / len(atoms)
+        expected[atom] = np.median([sizes[int(part * len(sizes))] for sizes in like])
+
+
+def _sizes(frame: Atoms, symbol: str) -> np.ndarray:
+    found: np.ndarray = np.abs(frame.arrays[MAGMOMS][frame.symbols == symbol])
+    return found
 
 
 def _like_volume(frame: Atoms, frames: Sequence[Atoms]) -> list[Atoms]:
@@ -196,9 +214,11 @@ def _retry(
     from mlip_autopipec.labelling.espresso.magnetic import neighbours_states
 
     name = name_of(frame)
-    states = neighbours_states(frame, expected)
+    states = neighbours_states(frame, _starts(frame, expected))
+    doubt = f"{name}: moments far below those of like frames ({_moments_words(frame, expected)})"
     if labeller is None or "states" not in inspect.signature(labeller.label).parameters or not states:
-        return None, "another start could not be tried"
+        result["warnings"].append(f"{doubt}, and no other start could be tried: the label stands")
+        return None, ""
     target = folder / "again" / f"{name}.json"
     again = _kept(target, frame, label)
     if again is None:
@@ -207,9 +227,14 @@ def _retry(
         if again.output_file is not None:
             with atomic_path(target.with_suffix(".pwo")) as temporary:
                 shutil.copyfile(target.with_suffix("") / again.output_file, temporary)
-        write_label(target, again)
+        if again.kind not in UNDONE:
+            write_label(target, again)
     row = {"name": name, "outcome": again.outcome, "core_seconds": again.core_seconds or again.wall_seconds}
     result["retries"].append(row)
+    if again.kind in UNDONE:
+        words = f"{doubt}, and the run that starts from theirs gave nothing ({again.reason}): the label stands"
+        result["warnings"].append(words)
+        return None, ""
     if not again.accepted or again.energy_ev is None or label.energy_ev is None:
         return None, f"started from theirs, the run gave no label: {again.reason}"
     lower = (label.energy_ev - again.energy_ev) / len(frame)
@@ -222,11 +247,20 @@ def _retry(
         )
         return again, ""
     result["confirmed"].append(name)
-    result["warnings"].append(
-        f"{name}: moments far below those of like frames ({_moments_words(frame, expected)}), and no lower energy "
-        "when it starts from theirs: the label stands"
-    )
+    result["warnings"].append(f"{doubt}, and no lower energy when it starts from theirs: the label stands")
     return None, ""
+
+
+def _starts(frame: Atoms, expected: Sequence[float]) -> list[float]:
+    """One moment for all atoms of an element: the middle one of those that are expected to have one."""
+    from mlip_autopipec.labelling.espresso.magnetic import EXPECTED_MIN_BOHR_MAGNETON
+
+    found = np.array(expected)
+    for symbol in set(frame.symbols):
+        of_element = frame.symbols == symbol
+        large = found[of_element & (found >= EXPECTED_MIN_BOHR_MAGNETON)]
+        found[of_element] = float(np.median(large)) if large.size else 0.0
+    return [float(one) for one in found]
 
 
 def _kept(path: Path, frame: Atoms, label: Label) -> Label | None:
@@ -236,7 +270,7 @@ def _kept(path: Path, frame: Atoms, label: Label) -> Label | None:
     except InputFileError:
         return None
     same = again.uid == frame.info.get("uid") and again.settings.get("surface") == label.settings.get("surface")
-    return again if same else None
+    return again if same and again.kind not in UNDONE else None
 
 
 def _with_label(frame: Atoms, label: Label) -> Atoms:

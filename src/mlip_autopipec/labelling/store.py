@@ -23,6 +23,9 @@ from mlip_autopipec.labelling.collect import name_of
 from mlip_autopipec.labelling.costs import Cost
 from mlip_autopipec.labelling.labeller import Label, read_label, write_label
 from mlip_autopipec.labelling.ledger import BUDGET, CUT_OFF, Ledger, Line
+from mlip_autopipec.labelling.surfaces import differences
+
+BY_LIMITS = ("atoms_too_close", "force_too_large")  # outcomes that an engine gives for the configuration's limits
 
 
 class Store:
@@ -33,6 +36,11 @@ class Store:
         self.folder, self.batch, self.settings = Path(folder), batch, settings
         self.ledger = Ledger(self.folder)
         self._surface = settings.surface()
+        self._limits = {
+            "minimum_distance_fraction": settings.minimum_distance_fraction,
+            "maximum_force_ev_per_angstrom": settings.maximum_force_ev_per_angstrom,
+            "elements": sorted(settings.pseudopotentials),
+        }
 
     def label_file(self, name: str) -> Path:
         """Where the label of a frame stands."""
@@ -55,33 +63,58 @@ class Store:
     def finished(self, frame: Atoms) -> Label | None:
         """The label of this structure on this surface; None when it is still to be made.
 
-        A label without a surface was refused before anything ran. One that lay beyond the budget is to be made.
+        A label without a surface was refused before anything ran. One that lay beyond the budget is to be made, and one
+        that a limit refused is to be judged again when limits have changed.
         """
-        try:
-            label = read_label(self.label_file(name_of(frame)))
-        except InputFileError:
+        label = self._read(name_of(frame))
+        if label is None or (_refused_by_limits(label) and label.settings.get("limits") != self._limits):
             return None
         same = label.uid in (None, frame.info["uid"])
         surface = label.settings.get("surface", self._surface)
-        return label if same and surface == self._surface and label.kind != BUDGET else None
+        return label if same and not differences(surface, self._surface) and label.kind != BUDGET else None
+
+    def to_judge_again(self, frame: Atoms) -> bool:
+        """Whether its runs are there and only the limits have changed that refused their result."""
+        label = self._read(name_of(frame))
+        if label is None or label.output_file is None or self.finished(frame) is not None:
+            return False
+        there = (self.work_folder(name_of(frame)) / label.output_file).is_file()
+        surface = label.settings.get("surface")
+        alike = surface is not None and not differences(surface, self._surface)
+        return there and _refused_by_limits(label) and alike
+
+    def _read(self, name: str) -> Label | None:
+        try:
+            return read_label(self.label_file(name))
+        except InputFileError:
+            return None
 
     def keep(self, frame: Atoms, label: Label, cost: Cost, **more: Any) -> None:
-        """Write down a label that is final: raw output, ledger, and last its file, which makes it finished."""
+        """Write down a label that is final: raw output, its file, which makes it finished, and last the ledger's line,
+        which `adopt` enters when a kill came between.
+        """
         name = name_of(frame)
         target = self.label_file(name)
-        replaced = target.exists()
+        replaced, before = target.exists(), self._read(name)
+        if _refused_by_limits(label):
+            label = label.model_copy(update={"settings": {**label.settings, "limits": self._limits}})
         with atomic_path(target.with_suffix(".pwo")) as temporary:
             source = self.work_folder(name) / label.output_file if label.output_file is not None else None
             if source is not None and source.is_file():
                 shutil.copyfile(source, temporary)
             else:
                 temporary.write_text(f"No {label.engine} run: {label.reason}\n", encoding="utf-8")
-        self.ledger.finished(self._line(name, label, cost, final=True, replaced=replaced, **more))
+        if self.settings.core_hours_max is not None:
+            more |= {"budget_core_hours": self.settings.core_hours_max}
+        line = self._line(name, label, cost, final=True, replaced=replaced, **more)
+        if before is not None and before.attempts and before.attempts == label.attempts:  # read again, not run again
+            line |= {"core_seconds": 0.0, "wasted_core_seconds": 0.0}
         write_label(target, label)
+        self.ledger.finished(line)
 
-    def note(self, frame: Atoms, label: Label, cost: Cost) -> None:
+    def note(self, frame: Atoms, label: Label, cost: Cost, **more: Any) -> None:
         """Write down a run that gave no label and will be tried again."""
-        self.ledger.finished(self._line(name_of(frame), label, cost, final=False))
+        self.ledger.finished(self._line(name_of(frame), label, cost, final=False, **more))
 
     def adopt(self, frame: Atoms, label: Label, cost: Cost) -> None:
         """Enter a finished label that the ledger does not know (of an older version, or its file was deleted)."""
@@ -139,3 +172,8 @@ class Store:
             **more,
             **({} if more.get("final", True) else {"attempt_wall_seconds": times}),
         }
+
+
+def _refused_by_limits(label: Label) -> bool:
+    """Whether other limits might let it pass."""
+    return not label.accepted and (bool(label.settings.get("before_any_run")) or label.outcome in BY_LIMITS)

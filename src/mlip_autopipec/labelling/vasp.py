@@ -76,7 +76,9 @@ class VaspLabeller:
         for stale in workdir.glob("attempt_*"):
             shutil.rmtree(stale, ignore_errors=True)
         if close := close_pair(atoms, self.bounds.minimum_distance_fraction):
-            return self._label(atoms, Refusal("atoms_too_close", "structure", close), VaspResult(), [], [], ranks)
+            return self._label(atoms, Refusal("atoms_too_close", "structure", close), VaspResult(), [], [], {}, ranks)
+        sets = data_sets(self.settings, list(dict.fromkeys(atoms.get_chemical_symbols())))
+        titles = {element: one.title for element, one in sets.items()}
         left = min(seconds or self.settings.max_seconds, self.settings.max_seconds)
         attempts: list[Attempt] = []
         changes: dict[str, Any] = {}
@@ -95,7 +97,7 @@ class VaspLabeller:
                 raise ConfigurationFault(f"{ending.reason} (in {folder})", "Check labelling, and INCAR in that folder")
             left -= ended.wall_seconds
             if ending.outcome != "scf_not_converged" or changes or left <= 0:
-                return self._label(atoms, ending, result, order, attempts, ranks)
+                return self._label(atoms, ending, result, order, attempts, titles, ranks)
             changes, why = {**_SECOND[0], "nelm": 2 * self.settings.electron_maxstep}, _SECOND[1]
 
     def _run(self, folder: Path, limit_seconds: float, ranks: int) -> tuple[Ended, str]:
@@ -112,8 +114,9 @@ class VaspLabeller:
         return ended, "\n".join(said)
 
     def _label(
-        self, atoms: Atoms, ending: Refusal, result: VaspResult, order: list[int], attempts: list[Attempt], ranks: int
-    ) -> Label:
+        self, atoms: Atoms, ending: Refusal, result: VaspResult, order: list[int], attempts: list[Attempt],
+        titles: Mapping[str, str], ranks: int,
+    ) -> Label:  # fmt: skip
         numbers: dict[str, Any] = {}
         if ending.kind == "ok" and result.forces is not None and result.stress is not None:
             back = np.argsort(order)  # files are sorted by species
@@ -125,6 +128,7 @@ class VaspLabeller:
                 "magmoms": [moments[k] for k in back] if moments and len(moments) == len(atoms) else None,
                 "total_magnetization": result.total_magnetization,
             }
+        counts, shift = mesh(atoms, self.settings)
         wall = sum(one.wall_seconds for one in attempts)
         return Label(
             accepted=bool(numbers),
@@ -144,7 +148,9 @@ class VaspLabeller:
             settings={
                 "surface": self.settings.surface(),
                 "untested": UNTESTED,
-                "kpoints": list(mesh(atoms, self.settings)),
+                "data_sets": dict(titles),
+                "kpoints": counts,
+                "kshift": shift,
                 "ediff_ev": ediff_ev(atoms, self.settings),
                 "command": self.settings.command,
             },

@@ -21,7 +21,7 @@ from mlip_autopipec.labelling.plausible import Bounds, Refusal, refused
 
 KBAR = 0.1 * GPa  # eV/A^3
 POSITION_TOLERANCE_ANGSTROM = 1e-3
-ENERGY_DIGIT_EV = 1e-8  # last digit of the energies in vasprun.xml
+ENERGY_DIGIT_EV = 1.5e-8  # energies in vasprun.xml end at 1e-8: a smaller change may read as one digit
 CHANGE_SLACK = 1.1
 # What VASP prints before it gives up, whose matter it is, and the outcome; the first that matches counts.
 _MESSAGES: tuple[tuple[str, str, Refusal], ...] = (

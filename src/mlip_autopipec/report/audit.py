@@ -77,7 +77,9 @@ class Audit(_Part):
     stopped_early: int = Field(description="Attempts that were ended because they would not have converged.")
     core_hours: float = Field(description="Wall time times ranks of all attempts, core-hours.")
     wasted_core_hours: float = Field(description="Of these, attempts that gave nothing.")
-    cut_off_core_hours: float = Field(description="Of these, runs that were lost with their job.")
+    cut_off_core_hours: float = Field(
+        description="Of these, runs that left no label: ended with their job, or made again."
+    )
     retry_core_hours: float = Field(description="Runs of frames whose moments had collapsed, core-hours.")
     noise_core_hours: float = Field(description="Runs at tighter settings, core-hours.")
     budget_core_hours: float | None = Field(description="Budget of the configuration; null without one.")
@@ -123,7 +125,8 @@ def _hours(record: Record) -> str:
     share = f", {100 * wasted / spent:.1f} %" if spent else ""
     words = f"{spent:.4f} core-hours were spent, {wasted:.4f} of them on attempts that gave nothing{share}"
     if record["cut_off_core_hours"]:
-        words += f" ({record['cut_off_core_hours']:.4f} lost with jobs that were ended)"
+        lost = record["cut_off_core_hours"]
+        words += f" ({lost:.4f} of runs that left no label: ended with their job, or made again)"
     extra = record["retry_core_hours"] + record["noise_core_hours"]
     if extra:
         words += f"; {extra:.4f} more went into checks (moments started again, runs at tighter settings)"

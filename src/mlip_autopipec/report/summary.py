@@ -291,8 +291,8 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "family": _family(records.family),
             "coverage": _coverage(records.uncertainty),
             "potential": {kind: f"{records.potential_stem}.{kind}" for kind in PotentialFiles.model_fields},
-            "passed": records.verdict["passed"],
-            "failures": [worded(one, source) for one in records.verdict["failures"]],
+            "passed": records.verdict["passed"] and not mixed_labels(records.audit),
+            "failures": [*mixed_labels(records.audit), *(worded(one, source) for one in records.verdict["failures"])],
             "warnings": [
                 *dataset.get("user_warnings", []),
                 *smeared_atoms(dataset),
@@ -311,6 +311,19 @@ def label_cautions(config: Config | DataConfig) -> list[str]:
         return []
     # the report may be made where the pseudopotentials are not
     return [one for one in cautions(config) if not one.startswith("pseudopotentials are missing")]
+
+
+def mixed_labels(audit: dict[str, Any] | None) -> list[str]:
+    """A failure where labels of one run lie on different potential energy surfaces: its errors then say nothing."""
+    mixed = "" if audit is None else audit.get("mixed_settings", "")
+    return (
+        [
+            f"the labels of dataset, test set and references were made with different settings: {mixed}; errors and "
+            "properties compare what cannot be compared. Give the run another name and make all labels with one"
+        ]
+        if mixed
+        else []
+    )
 
 
 def noisy_labels(audit: dict[str, Any] | None, test: dict[str, Any]) -> list[str]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from mlip_autopipec.ace.posterior import Posterior
 
 
@@ -17,20 +15,17 @@ class Floor(NamedTuple):
     Attributes:
         energy_ev_per_atom: constants per element taken out.
         force_ev_per_angstrom: of a component.
-        atoms: of the frames it was measured on, on average.
     """
 
     energy_ev_per_atom: float = 0.0
     force_ev_per_angstrom: float = 0.0
-    atoms: float = 1.0
 
     @classmethod
     def of(cls, noise: Mapping[str, Any] | None) -> Floor:
         """From the record of the label noise; None or a record that says it was not measured gives no floor."""
         if noise is None or not noise["measured"]:
             return cls()
-        atoms = float(np.mean([row["atoms"] for row in noise["frames"]]))
-        return cls(1e-3 * noise["energy_mev_per_atom"], 1e-3 * noise["force_mev_per_angstrom"], atoms)
+        return cls(1e-3 * noise["energy_mev_per_atom"], 1e-3 * noise["force_mev_per_angstrom"])
 
     def record(self) -> dict[str, float] | None:
         """For the record of a training; null without a floor."""
@@ -44,8 +39,8 @@ class Floor(NamedTuple):
     def under(self, posterior: Posterior) -> Posterior:
         """The posterior whose expected errors have the noise in them: they are never smaller.
 
-        The energies' noise is taken as independent from atom to atom, as their errors are.
+        The energies' noise per atom is taken as the same in cells of all sizes: like surroundings have like errors
+        (of the basis, of the k-points), which add up.
         """
-        energy = posterior.energy_law._replace(noise=self.energy_ev_per_atom * float(np.sqrt(self.atoms)))
         force = posterior.force_law._replace(noise=self.force_ev_per_angstrom)
-        return replace(posterior, energy_law=energy, force_law=force)
+        return replace(posterior, energy_noise_ev_per_atom=self.energy_ev_per_atom, force_law=force)

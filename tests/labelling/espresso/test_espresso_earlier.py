@@ -170,14 +170,14 @@ def test_starting_states_that_a_job_had_no_time_for_are_tried_by_the_next(tmp_pa
     labeller = EspressoLabeller.from_config(SILICON)
     states = [State("one", why="first"), State("two", why="second")]
 
-    def slow(climb: ladder.Climb, state: State) -> ladder.Ending:
-        ending = original(climb, state)
+    def slow(climb: ladder.Climb, state: State) -> ladder.Route:
+        route = original(climb, state)
         climb._deadline = time.monotonic()
-        return ending
+        return route
 
-    original = ladder.Climb.from_state
+    original = ladder.Climb.first
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ladder.Climb, "from_state", slow)
+        patch.setattr(ladder.Climb, "first", slow)
         label = labeller.label(silicon(), tmp_path, states=states, seconds=100.0)
     assert (label.accepted, label.kind, label.outcome) == (False, "infrastructure", "stopped")
     assert "state two" in label.reason

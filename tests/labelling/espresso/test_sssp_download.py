@@ -328,3 +328,10 @@ def test_the_command_takes_a_config_file(site: Path, tmp_path: Path, capsys: pyt
     (tmp_path / "my.yaml").write_text("composition: [")
     assert listing.main([str(tmp_path / "my.yaml")]) == 2
     assert "cannot be read as YAML" in capsys.readouterr().err
+
+
+def test_a_config_whose_files_suggest_no_cutoff_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    quickstart = Path(__file__).parents[3] / "config/examples/quickstart.yaml"
+    assert listing.main([str(quickstart), "--list"]) == 0
+    said = capsys.readouterr().out
+    assert "ecutwfc_ry 20, ecutrho_ry 80: written; the files suggest none" in said

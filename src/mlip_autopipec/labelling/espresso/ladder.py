@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,12 +52,33 @@ class Ending(NamedTuple):
 
 
 @dataclass
+class Route:
+    """The way up from one starting state.
+
+    Attributes:
+        following: the next attempt; None where the ladder is at its end.
+        rungs, reruns: how many more are allowed after failures of the physics and of the machine.
+        failure: the last one of the physics: result, verdict, whether it left a density.
+        ending: of the attempts so far.
+    """
+
+    state: State
+    following: Rung | None = None
+    rungs: int = RUNGS_MAX
+    reruns: int = RERUNS_MAX
+    tried: list[Rung] = field(default_factory=list)
+    failure: tuple[PwResult, Verdict, bool] | None = None
+    ending: Ending = field(default_factory=lambda: Ending(Verdict("not_tried", "infrastructure", "not tried", False)))
+
+
+@dataclass
 class Climb:
     """The attempts on one frame. `attempts` grows by each of them, whatever state they start from.
 
     Attributes:
         words: the command that starts pw.x in an attempt's folder.
         seconds: wall time for all attempts of this call.
+        shared: several states share it, and one that it cut short is not judged by what it had reached.
     """
 
     atoms: Atoms
@@ -65,6 +87,7 @@ class Climb:
     workdir: Path
     words: list[str]
     seconds: float
+    shared: bool = False
     attempts: list[Attempt] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,6 +100,11 @@ class Climb:
         """Whether it is the job's time that is counted, so that another job may go on."""
         return self.seconds < self.settings.max_seconds
 
+    @property
+    def time_words(self) -> str:
+        """Whose time it is."""
+        return "the job's time" if self.of_job else "the time of the label (labelling.max_seconds)"
+
     def left(self) -> float:
         """Wall time that is left, s; 0 where it is too little to begin anything."""
         left = self._deadline - time.monotonic()
@@ -87,47 +115,78 @@ class Climb:
         self._earlier.forget()
 
     def from_state(self, state: State) -> Ending:
-        """Climb the ladder from one starting state.
-
-        An atom with whole occupations converges at once or hardly ever: it gets one attempt.
+        """Climb the ladder from one starting state, to its end or the end of the time.
 
         Raises:
             ConfigurationFault: the set-up is wrong for every frame.
         """
-        rung, tried = Rung(why=_first_words(state), last=False), list[Rung]()
-        rungs, reruns = (0 if state.whole else RUNGS_MAX), RERUNS_MAX
-        failure: tuple[PwResult, Verdict, bool] | None = None  # the last one of the physics
-        while True:
-            folder = self.workdir / f"attempt_{len(self.attempts) + 1}"
-            try:
-                verdict, result, record = self._attempt(state, rung, folder)
-            except OSError as error:
-                shutil.rmtree(folder, ignore_errors=True)
-                return Ending(Verdict("tempdir", "infrastructure", unwritable(folder, error), False))
-            tried.append(rung)
-            if verdict.kind == "configuration":
-                if failure is None:
-                    raise ConfigurationFault(f"{verdict.reason} (in {folder})", mend(verdict))
-                verdict = failure[1]  # the set-up was good before: pw.x refused what the rung changed
-            elif verdict.kind == "physics":
-                failure = result, verdict, record.saved
-            following: Rung | None = None
-            if verdict.kind == "infrastructure" and reruns:
-                following, reruns = _after_machine(verdict, record, tried), reruns - 1
-            elif verdict.kind == "physics" and failure is not None and rungs:
-                rungs -= 1
-                following = self._next(failure, tried, last=not rungs)
-            going_on = following is not None and self.left() > 0
-            wanted = going_on or (following is not None and self.of_job)  # now, or by the next job
-            if verdict.outcome == "stopped" or (wanted and following is not None and following.restart):
-                keep_density_alone(folder)
-            else:  # wavefunctions and density of every frame fill a disk
-                shutil.rmtree(folder / SAVED.parent, ignore_errors=True)
-            if following is None or not going_on:
-                if wanted and verdict.kind == "physics":
-                    verdict = Verdict("stopped", "infrastructure", f"the job's time was over: {verdict.reason}", False)
-                return Ending(verdict, result, folder.name)
-            rung = following
+        route = self.first(state)
+        self.further(route)
+        return self.end(route)
+
+    def first(self, state: State) -> Route:
+        """Make the first attempt from a starting state, again where the machine failed.
+
+        An atom with whole occupations converges at once or hardly ever: it gets no further one.
+
+        Raises:
+            ConfigurationFault: the set-up is wrong for every frame.
+        """
+        route = Route(state, Rung(why=_first_words(state)), rungs=0 if state.whole else RUNGS_MAX)
+        self._step(route)
+        while route.following is not None and route.ending.verdict.kind == "infrastructure" and self.left():
+            self._step(route)
+        return route
+
+    def further(self, route: Route, in_vain: Callable[[Ending], bool] | None = None) -> None:
+        """Climb on, as long as there is time and `in_vain` does not say that the state cannot be the one to keep."""
+        while route.following is not None:
+            if in_vain is not None and route.ending.verdict.kind == "physics" and in_vain(route.ending):
+                route.following = None
+            elif self.left():
+                self._step(route)
+            else:
+                break
+
+    def end(self, route: Route) -> Ending:
+        """How it ended; where only the time was over and another job may go on, that is what the verdict says."""
+        verdict, result, folder = route.ending
+        wanted = route.following is not None and (self.of_job or self.shared)
+        if folder is not None and not wanted and verdict.outcome != "stopped":
+            shutil.rmtree(self.workdir / folder / SAVED.parent, ignore_errors=True)
+        if wanted and verdict.kind == "physics" and not self.left():
+            verdict = Verdict("stopped", "infrastructure", f"{self.time_words} was over: {verdict.reason}", False)
+        return Ending(verdict, result, folder)
+
+    def _step(self, route: Route) -> None:
+        """Make the attempt that follows, and find what follows it."""
+        rung = route.following or Rung()
+        folder = self.workdir / f"attempt_{len(self.attempts) + 1}"
+        try:
+            verdict, result, record = self._attempt(route, rung, folder)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            route.ending = Ending(Verdict("tempdir", "infrastructure", unwritable(folder, error), False))
+            route.following = None
+            return
+        route.tried.append(rung)
+        if verdict.kind == "configuration":
+            if route.failure is None:
+                raise ConfigurationFault(f"{verdict.reason} (in {folder})", mend(verdict))
+            verdict = route.failure[1]  # the set-up was good before: pw.x refused what the rung changed
+        elif verdict.kind == "physics":
+            route.failure = result, verdict, record.saved
+        following: Rung | None = None
+        if verdict.kind == "infrastructure" and route.reruns:
+            following, route.reruns = _after_machine(verdict, record, route.tried), route.reruns - 1
+        elif verdict.kind == "physics" and route.failure is not None and route.rungs:
+            route.rungs -= 1
+            following = self._next(route.failure, route.tried, last=not route.rungs)
+        if verdict.outcome == "stopped" or (following is not None and following.restart):
+            keep_density_alone(folder)
+        else:  # wavefunctions and density of every frame fill a disk
+            shutil.rmtree(folder / SAVED.parent, ignore_errors=True)
+        route.following, route.ending = following, Ending(verdict, result, folder.name)
 
     def _next(self, failure: tuple[PwResult, Verdict, bool], tried: list[Rung], *, last: bool) -> Rung | None:
         result, verdict, saved = failure
@@ -141,8 +200,9 @@ class Climb:
         )
         return replace(rung, last=rung.last or last) if rung else None
 
-    def _attempt(self, state: State, rung: Rung, folder: Path) -> tuple[Verdict, PwResult, Record]:
+    def _attempt(self, route: Route, rung: Rung, folder: Path) -> tuple[Verdict, PwResult, Record]:
         """Make one attempt, or read it where an earlier call made the same one and it ended."""
+        state, before = route.state, route.ending.folder
         changes = {**rung.changes, **({"startingpot": "file"} if rung.restart else {})}
         allowed = max(self.left(), LEAST_SECONDS)
         reserve = max(RESERVE_FRACTION * allowed, min(SHORT_FRACTION * allowed, SHORT_SECONDS))
@@ -157,7 +217,7 @@ class Climb:
                 return verdict, result, record
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        if rung.restart and not (self.attempts and move_density(self.workdir / self.attempts[-1].folder, folder)):
+        if rung.restart and not (before is not None and move_density(self.workdir / before, folder)):
             changes = dict(rung.changes)  # the density is gone: from the beginning
             text = pw_input(self.atoms, self.settings, state=state, changes=changes, max_seconds=inside)
         (folder / "pw.in").write_text(text, encoding="utf-8")

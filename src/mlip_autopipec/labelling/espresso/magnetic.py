@@ -1,7 +1,7 @@
 """From which magnetic moments the self-consistent field of a frame starts, and when a moment was lost.
 
 A self-consistent field keeps the kind of magnetic order that it starts from: one that starts without a moment ends
-without one (fcc Ni 0.34 eV/atom too high), a parallel one stays parallel. Frames with moments are therefore started
+without one (fcc Ni 0.1 eV/atom too high), a parallel one stays parallel. Frames with moments are therefore started
 from several states, and the lowest in energy is the label. The states:
 
 - high: the moments of `starting_magnetization`, parallel unless its signs say otherwise;

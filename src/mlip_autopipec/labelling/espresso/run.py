@@ -8,32 +8,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ase import Atoms
 
 from mlip_autopipec.errors import ConfigurationFault
 from mlip_autopipec.labelling.espresso.input import conv_thr_ry, mesh
-from mlip_autopipec.labelling.espresso.ladder import Climb, Ending
-from mlip_autopipec.labelling.espresso.magnetic import State, atom_state, branch_of, lowest, plan
+from mlip_autopipec.labelling.espresso.ladder import Climb, Ending, Route
+from mlip_autopipec.labelling.espresso.magnetic import State, atom_state, branch_of, plan
 from mlip_autopipec.labelling.espresso.process import command_words, launch_words
 from mlip_autopipec.labelling.espresso.settings import EspressoSettings, is_isolated_atom
+from mlip_autopipec.labelling.espresso.states import Tried, cannot_win, decide, doubts, rows, spin_rows, what
 from mlip_autopipec.labelling.espresso.verdict import Limits, Verdict, close_pair, last_band_occupation
 from mlip_autopipec.labelling.labeller import Attempt, Label
-
-
-class Tried(NamedTuple):
-    """A starting state and how its attempts ended."""
-
-    state: State
-    ending: Ending
-
-    @property
-    def energy_ev(self) -> float:
-        """Energy of the state, infinite where it has none that may train."""
-        verdict, result, _ = self.ending
-        energy = result.text.energy_ev if verdict.usable and result is not None else None
-        return math.inf if energy is None else energy
 
 
 class EspressoLabeller:
@@ -91,42 +78,70 @@ class EspressoLabeller:
             states, left_out = plan(atoms, self.settings)
         words = launch_words(self._command, self.settings.launcher, ranks, kpoints_computed(atoms, self.settings))
         time = min(self.settings.max_seconds, math.inf if seconds is None else seconds)
-        with closing(Climb(atoms, self.settings, self.limits, workdir, words, time)) as climb:
-            tried = self._all_states(climb, states, left_out)
+        spin_states = any(state.total is not None for state in states)
+        shared = len(states) > 1 and not spin_states
+        with closing(Climb(atoms, self.settings, self.limits, workdir, words, time, shared)) as climb:
+            tried = (self._spin_states if spin_states else self._all_states)(climb, states, left_out)
         return self._label(atoms, tried, climb.attempts, ranks, left_out)
 
     def _all_states(self, climb: Climb, states: Sequence[State], left_out: dict[str, str]) -> list[Tried]:
-        """Climb from each state; `left_out` grows by those for which there was no time.
+        """Every state's first attempt, and only then the ladders of those that failed and may still be the lowest.
 
-        Where the job's time was over, and not the label's, there is no label yet: another job goes on, and a state that
-        it may find to be lower must not be left out.
+        Where the machine fails or the time is over for one state there is no label yet, for that state may be the
+        lowest: nothing further is tried, and a retry reads again what has ended. `left_out` grows by the states that
+        were not reached.
         """
+        routes: list[Route] = []
+        for number, state in enumerate(states):
+            if routes and not climb.left():
+                routes.append(Route(state, ending=_no_time(climb, state)))
+            else:
+                routes.append(self._first(climb, state, routes))
+            if routes[-1].ending.verdict.kind == "infrastructure":
+                left_out |= {later.name: f"{state.name} has no result yet" for later in states[number + 1 :]}
+                return [Tried(route.state, climb.end(route)) for route in routes]
+
+        def in_vain(ending: Ending) -> bool:
+            best = min(Tried(route.state, route.ending).energy_ev for route in routes)
+            return cannot_win(ending, best, len(climb.atoms))
+
+        for route in (*routes, *routes):  # the second time for what a later state has shown to be in vain
+            climb.further(route, in_vain)
+            if route.ending.verdict.kind == "infrastructure":
+                break
+        return [Tried(route.state, climb.end(route)) for route in routes]
+
+    def _first(self, climb: Climb, state: State, before: Sequence[Route]) -> Route:
+        try:
+            return climb.first(state)
+        except ConfigurationFault as fault:
+            if not any(route.ending.verdict.usable for route in before):
+                raise
+            # the set-up was good for another state: what pw.x dislikes is this one
+            return Route(state, ending=Ending(Verdict("bad_input", "physics", str(fault), False)))
+
+    def _spin_states(self, climb: Climb, states: Sequence[State], left_out: dict[str, str]) -> list[Tried]:
+        """The same of an isolated atom, whose states that do not converge with whole occupations are smeared."""
         tried: list[Tried] = []
-        for state in states:
+        for number, state in enumerate(states):
             if tried and not climb.left():
-                left_out[state.name] = "no time was left"
-                if climb.of_job:
-                    words = f"the job's time was over before the starting state {state.name} could be tried"
-                    return [Tried(state, Ending(Verdict("stopped", "infrastructure", words, False)))]
-                continue
-            one = self._one_state(climb, state, any(earlier.ending.verdict.usable for earlier in tried))
-            if one.ending.verdict.kind == "infrastructure" and climb.of_job and not climb.left():
-                return [one]
-            tried.append(one)
-            if len(tried) == 1 and one.ending.verdict.kind == "infrastructure":
-                break  # the likeliest state failed for the machine's reasons: another one must not take its place
+                tried.append(Tried(state, _no_time(climb, state)))
+            else:
+                tried.append(self._spin_state(climb, state, any(one.ending.verdict.usable for one in tried)))
+            if tried[-1].ending.verdict.kind == "infrastructure":
+                left_out |= {later.name: f"{state.name} has no result yet" for later in states[number + 1 :]}
+                break
         return tried
 
-    def _one_state(self, climb: Climb, state: State, set_up_is_good: bool) -> Tried:
+    def _spin_state(self, climb: Climb, state: State, set_up_is_good: bool) -> Tried:
         try:
             ending = climb.from_state(state)
-            if state.whole and state.total is not None and ending.verdict.kind == "physics" and climb.left():
+            if state.whole and state.total is not None and ending.verdict.kind == "physics":
                 state = atom_state(state.total, whole=False)
-                ending = climb.from_state(state)
+                ending = climb.from_state(state) if climb.left() else _no_time(climb, state)
         except ConfigurationFault as fault:
             if not set_up_is_good:
                 raise
-            # the set-up was good for another state: what pw.x dislikes is this one
             ending = Ending(Verdict("bad_input", "physics", str(fault), False))
         return Tried(state, ending)
 
@@ -138,8 +153,8 @@ class EspressoLabeller:
         ranks: int,
         left_out: Mapping[str, str],
     ) -> Label:
-        kept = tried[lowest([one.energy_ev for one in tried], len(atoms))]
-        verdict, result, folder = kept.ending
+        kept, verdict = decide(tried, len(atoms))
+        _, result, folder = kept.ending
         text = result.text if result is not None else None
         numbers: dict[str, Any] = {}
         if verdict.usable and text is not None and text.forces is not None and text.stress is not None:
@@ -150,6 +165,7 @@ class EspressoLabeller:
                 "magmoms": text.site_moments,
                 "branch": branch_of(kept.state),
             }
+        trained_on = kept if verdict.usable else None
         isolated = is_isolated_atom(atoms)
         points = list(mesh(atoms, self.settings)[0])
         wall = sum(attempt.wall_seconds for attempt in attempts)
@@ -160,7 +176,7 @@ class EspressoLabeller:
             reason=verdict.reason,
             natoms=len(atoms),
             uid=atoms.info.get("uid"),
-            warnings=[*(text.warnings if text else []), *_doubts(tried, kept, left_out)],
+            warnings=[*(text.warnings if text else []), *doubts(tried, kept, len(atoms))],
             attempts=attempts,
             output_file=f"{folder}/pw.out" if folder else None,
             engine=self.name,
@@ -169,7 +185,7 @@ class EspressoLabeller:
             wall_seconds=round(wall, 3),
             ranks=ranks,
             core_seconds=round(wall * ranks, 3),
-            states=_states(tried, kept, left_out) if attempts else [],
+            states=rows(tried, trained_on, left_out) if attempts else [],
             total_magnetization=text.total_magnetization if text else None,
             absolute_magnetization=text.absolute_magnetization if text else None,
             scf_accuracy_ry=text.scf_accuracy_ry if text else None,
@@ -179,7 +195,7 @@ class EspressoLabeller:
             settings={
                 "surface": self.settings.surface(),
                 "isolated_atom": isolated,
-                **({"spin_states": _spin_states(tried, kept)} if isolated else {"kpoints": points}),
+                **({"spin_states": spin_rows(tried, trained_on)} if isolated else {"kpoints": points}),
                 "conv_thr_ry": conv_thr_ry(atoms, self.settings),
                 "command": self.settings.command,
                 "limits": asdict(self.limits),
@@ -199,55 +215,6 @@ def kpoints_computed(atoms: Atoms, settings: EspressoSettings) -> int:
     return len({min(k, tuple(p[i] for p, i in zip(partners, k, strict=True))) for k in points})
 
 
-def _doubts(tried: list[Tried], kept: Tried, left_out: Mapping[str, str]) -> list[str]:
-    """Warnings about the starting states."""
-    told = []
-    for one in tried:
-        atom = one.state.total is not None
-        what = f"the isolated atom with a moment of {one.state.total}" if atom else f"starting state {one.state.name}"
-        if len(tried) > 1 and not math.isfinite(one.energy_ev):
-            told.append(f"{what} got no energy: {one.ending.verdict.reason}")
-        if one is kept and one.ending.verdict.usable and atom and not one.state.whole:
-            told.append(
-                f"the isolated atom was kept with smeared occupations (moment {one.state.total}): with whole ones it "
-                "did not converge, and it may not be the ground state"
-            )
-    return told + [f"starting state {name} was left out: {why}" for name, why in left_out.items() if "time" in why]
-
-
-def _states(tried: list[Tried], kept: Tried, left_out: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What became of each starting state, in the order they were tried, and why others were left out."""
-    told: list[dict[str, Any]] = []
-    for one in tried:
-        verdict, result, _ = one.ending
-        text = result.text if result is not None and verdict.usable else None
-        told.append(
-            {
-                "name": one.state.name,
-                "start": None if one.state.site_moments is None else list(one.state.site_moments),
-                "energy_ev": one.energy_ev if math.isfinite(one.energy_ev) else None,
-                "total_magnetization": text.total_magnetization if text else None,
-                "absolute_magnetization": text.absolute_magnetization if text else None,
-                "outcome": verdict.rejected_by or verdict.outcome,
-                "reason": verdict.reason,
-                "kept": one is kept and verdict.usable,
-            }
-        )
-    return told + [
-        {"name": name, "outcome": "not_tried", "reason": why, "kept": False} for name, why in left_out.items()
-    ]
-
-
-def _spin_states(tried: list[Tried], kept: Tried) -> list[dict[str, Any]]:
-    """The same of an isolated atom, by its moment."""
-    return [
-        {
-            "moment": one.state.total,
-            "occupations": "fixed" if one.state.whole else "smearing",
-            "energy_ev": one.energy_ev if math.isfinite(one.energy_ev) else None,
-            "kept": one is kept and one.ending.verdict.usable,
-            "outcome": one.ending.verdict.rejected_by or one.ending.verdict.outcome,
-            "reason": one.ending.verdict.reason,
-        }
-        for one in tried
-    ]
+def _no_time(climb: Climb, state: State) -> Ending:
+    words = f"{climb.time_words} was over before {what(state)} could be tried"
+    return Ending(Verdict("stopped", "infrastructure", words, False))
