@@ -38,6 +38,22 @@ def test_a_users_mistake_ends_a_job_with_one_message_and_no_traceback(tmp_path):
     assert "Traceback" not in done.stderr + done.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_ends_a_job_with_one_message_even_where_the_log_takes_none(tmp_path):
+    code = "import errno, sys; from mlip_autopipec.console import job\n"
+    code += "with job(sys.argv[1]):\n    raise OSError(errno.ENOSPC, 'No space left on device', '/scratch/x')"
+    done = run(code, tmp_path / "x.log")
+    says = "Error: the disk is full: No space left on device /scratch/x. Free some space and run again"
+    assert done.returncode == 1
+    assert (tmp_path / "x.log").read_text().startswith(says)
+    assert done.stderr == ""
+    for body in ("print('working')", "raise OSError(errno.ENOSPC, 'No space left on device')"):
+        done = run(code.split("\n")[0] + f"\nwith job('/dev/full'):\n    {body}")
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("Error: the disk is full: No space left on device")
+
+
 def test_a_fault_of_the_program_leaves_its_traceback_in_the_log(tmp_path):
     code = "import sys; from mlip_autopipec.console import job\nwith job(sys.argv[1]):\n    1 / 0"
     assert run(code, tmp_path / "x.log").returncode == 1

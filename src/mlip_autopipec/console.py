@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import yaml
 
@@ -24,7 +25,7 @@ from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 from mlip_autopipec.errors import ConfigurationFault, MlipError
 from mlip_autopipec.labelling import forecast, older
 from mlip_autopipec.labelling.cells import read_cells
-from mlip_autopipec.labelling.ledger import Ledger
+from mlip_autopipec.labelling.ledger import Ledger, why_stopped
 from mlip_autopipec.processes import die_with_parent
 
 _locks: list[IO[str]] = []
@@ -58,20 +59,38 @@ def lock_run(folder: str | os.PathLike[str]) -> None:
 def job(log: str | os.PathLike[str]) -> Iterator[None]:
     """Run a job's body with all output in its log; a user's mistake ends it with one message, not a traceback."""
     die_with_parent()
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8", buffering=1) as handle:
+    handle: IO[str] | None = None
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        handle = open(log, "w", encoding="utf-8", buffering=1)  # noqa: SIM115 - a full disk makes closing it fail too
         sys.stdout = sys.stderr = handle
-        try:
-            yield
-        except MlipError as error:
-            print(f"Error: {error}", file=handle)
-            sys.exit(1)
-        except Exception:
-            traceback.print_exc(file=handle)
-            print("This is a fault of the program, not of your input: please report it with this log.", file=handle)
-            sys.exit(1)
-        finally:
-            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        yield
+    except MlipError as error:
+        _end(handle, f"Error: {error}")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" {error.filename}" if error.filename else ""
+            _end(
+                handle,
+                f"Error: the disk is full: {error.strerror}{where}. Free some space and run again: what is finished is "
+                "kept",
+            )
+        fault = "This is a fault of the program, not of your input: please report it with this log."
+        _end(handle, f"{traceback.format_exc()}{fault}")
+    finally:
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+        if handle is not None:
+            with suppress(OSError):
+                handle.close()
+
+
+def _end(handle: IO[str] | None, words: str) -> NoReturn:
+    """End a job with its last words: in its log, or beside it where the disk takes no more."""
+    try:
+        print(words, file=handle or sys.__stderr__)
+    except OSError:
+        print(words, file=sys.__stderr__)
+    sys.exit(1)
 
 
 def check_labelling(config: Config) -> None:
@@ -206,6 +225,12 @@ def _of_data(config: DataConfig, folder: str, inferred: str) -> str:
         f"What will be done: check the data frame by frame, {held_out}, train, report and bundle; no DFT, no loop.\n"
         f"Every value, with what the data decided: {folder}/exec_config_dump.yaml\n"
     )
+
+
+def stopped_text(folder: str | os.PathLike[str]) -> str:
+    """The last lines of a run whose labels were stopped: why, and what to do; '' for any other."""
+    words = why_stopped(Path(folder) / "labeled")
+    return f"\n{words}" if words else ""
 
 
 def end_text(summary_path: str | os.PathLike[str]) -> str:

@@ -92,3 +92,14 @@ def test_runs_that_were_lost_with_their_job_are_in_the_ledger_alone(run):
     found = audit({"gen0": paths[:1]}, ledger=folder / "ledger.jsonl")
     assert found["cut_off_core_hours"] * 3600 == pytest.approx(7.0)
     assert found["wasted_core_hours"] * 3600 == pytest.approx(7.0)
+
+
+def test_a_test_set_on_another_surface_than_the_dataset_is_told(run):
+    folder, _ = run
+    paths = []
+    for name, cutoff in (("g", 20.0), ("h", 20.0), ("t", 25.0), ("x", 25.0)):
+        paths.append(folder / f"{name}.json")
+        write_label(paths[-1], label(accepted=name != "x", settings={"surface": {"ecutwfc_ry": cutoff}}))
+    assert audit({"gen0": paths[:2], "test": paths[3:]})["mixed_settings"] == "", "one was not accepted"
+    found = audit({"gen0": paths[:2], "test": paths[2:]})
+    assert found["mixed_settings"] == "ecutwfc_ry: 20.0 and 25.0 (labels: gen0 2 and test 1)"

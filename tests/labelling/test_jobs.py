@@ -77,6 +77,16 @@ def test_a_frame_without_a_name_is_an_error_that_names_the_file(tmp_path):
         read_cells(tmp_path / "f.extxyz")
 
 
+def test_a_truncated_file_is_an_error_that_names_it(tmp_path):
+    cells(tmp_path, rattled(2))
+    path = tmp_path / "frames" / "gen0.extxyz"
+    whole = path.read_text()
+    for length in (len(whole) - 1, len(whole) - 30, whole.rindex("Si ")):
+        path.write_text(whole[:length])
+        with pytest.raises(MlipError, match=r"gen0\.extxyz: frame 1 ends early. Delete the file"):
+            read_cells(path)
+
+
 def test_a_file_that_changed_is_read_again(tmp_path):
     assert len(cells(tmp_path, rattled(2))) == 2
     assert len(cells(tmp_path, rattled(3))) == 3
@@ -132,7 +142,18 @@ def test_isolated_atoms_do_not_wait_for_one_another():
     assert [job.names for job in one_each(atoms, settings())] == [("Mg",), ("O",)]
 
 
-def test_a_retry_asks_for_more_memory_and_time_and_the_last_for_all_that_labels_may_take(tmp_path):
+def test_no_try_asks_for_a_time_that_no_queue_has(tmp_path):
+    config = settings()
+    found = cells(tmp_path, rattled(200))
+    for job in partition(found, config):
+        minutes = [job.minutes(config, attempt, 1) for attempt in (1, 2, RETRIES + 1)]
+        assert minutes == sorted(minutes)
+        assert config.max_seconds / 60 <= minutes[-1] <= 20 + max(config.max_seconds, 16 * 5 * job.seconds) / 60
+    (alone,) = partition(found[:1], settings(max_seconds=1))
+    assert alone.minutes(settings(max_seconds=1), RETRIES + 1, 1) <= 16
+
+
+def test_a_retry_asks_for_more_memory_and_time_and_the_last_for_all_that_one_label_may_take(tmp_path):
     (job,) = partition(cells(tmp_path, rattled(1, repeat=8)), settings())
     config = settings()
     minutes = [job.minutes(config, attempt, 1) for attempt in (1, 2, RETRIES + 1)]

@@ -441,3 +441,12 @@ def test_only_units_become_angstrom():
         units("edge, A: 5 A, 3 eV/A. A walker stops at A, not 2 Atoms")
         == "edge, Å: 5 Å, 3 eV/Å. A walker stops at A, not 2 Atoms"
     )
+
+
+def test_a_run_whose_labels_are_on_different_surfaces_does_not_pass(tmp_path):
+    files = make_run(tmp_path, Crippled(generations=1))
+    write_json(files["audit"], read_json(files["audit"]) | {"mixed_settings": "ecutwfc_ry: 20 and 25"})
+    _, page, summary = written(tmp_path, files=files)
+    assert not summary["passed"]
+    assert "made with different settings: ecutwfc_ry: 20 and 25" in summary["failures"][0]
+    assert "made with different settings: ecutwfc_ry: 20 and 25" in page.text

@@ -49,6 +49,18 @@ def test_a_dry_run_names_every_stage_and_loads_nothing_heavy(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_folder_of_an_older_version_is_one_message_before_anything_is_planned(tmp_path):
+    label = tmp_path / "results" / "quickstart" / "labeled" / "gen0" / "fa.json"
+    label.parent.mkdir(parents=True)
+    label.write_text("{}")
+    done = snakemake(tmp_path, QUICKSTART, options=("--dry-run",))
+    assert done.returncode == 1
+    assert "labels of an older version" in done.stdout
+    assert "Give the run another name" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "MLIP-AutoPipe: a potential" not in done.stdout
+
+
 def test_one_line_is_enough(tmp_path):
     done = snakemake(tmp_path, written(tmp_path, composition="Si"), options=("--dry-run", "--quiet"))
     assert done.returncode == 0, done.stdout

@@ -126,6 +126,21 @@ def test_other_limits_judge_labels_again_without_running_any(labels):
     assert labels.starts() == before
 
 
+def test_a_paused_run_says_why_once_more_at_its_end(tmp_path):
+    pw = counting_pw(tmp_path, tmp_path / "starts")
+    pw.write_text(f'#!/bin/sh\ncase $PWD in */labeled/*) kill -9 $$;; esac\nexec {shutil.which("pw.x")} "$@"\n')
+    config = yaml.safe_load(QUICKSTART.read_text())
+    config["labelling"] |= {"command": str(pw), "infrastructure_failures_max": 1}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = snakemake(tmp_path, path, "results/quickstart/labeled/atoms/jobs/0.json")
+    assert done.returncode == 1
+    why = "Labelling is paused: 1 labels in a row failed for reasons of the machine (atoms/Si)"
+    assert done.stdout.strip().splitlines()[-1].startswith(why)
+    assert done.stdout.count(why) == 2  # in the log of the job where it happened, and at the end
+    assert "was stopped in this run; why stands in results/quickstart/labeled/stopped.json" in done.stdout
+
+
 def test_a_job_is_asked_for_by_its_record(labels):
     record = labels.batch / "jobs" / "0.json"
     assert {row["outcome"] for row in json.loads(record.read_text())["frames"]} == {"ok"}

@@ -49,12 +49,30 @@ def batch_is_selected(batch):
         checkpoints.select.get(gen=batch.removeprefix("gen"))
 
 
+def cells_of(path):
+    """Cells of a file; one that cannot be read is the user's matter, and no fault of the workflow."""
+    try:
+        return read_cells(path)
+    except MlipError as error:
+        raise WorkflowError(str(error)) from None
+    except ValueError as error:
+        raise WorkflowError(
+            f"{path}: cannot be read ({error}). Delete the file and run again."
+        ) from None
+
+
+# Before Snakemake asks for resources: what an input function raises it would show with a traceback.
+if workflow.is_main_process and not OWN_DATA:
+    for path in sorted(Path(RUN, "frames").glob("*.extxyz")):
+        cells_of(path)
+
+
 def partition(batch):
     """The labelling jobs of a batch whose frames are there. The same in every process: from frames and config alone."""
     if batch == "atoms":
         cells = jobs.atom_cells(ELEMENTS, CONFIG.labelling.atom_box_angstrom)
     else:
-        cells = read_cells(frames_file(batch))
+        cells = cells_of(frames_file(batch))
     known = PARTITIONS.get(batch)
     if known is None or known[0] != cells:
         make = jobs.one_each if batch == "atoms" else jobs.partition
@@ -110,12 +128,12 @@ def threads_of(wildcards):
 
 def noise_job(wildcards):
     """What the runs at tighter settings need."""
-    return jobs.tighter_job(read_cells(frames_file("gen0")), CONFIG.labelling)
+    return jobs.tighter_job(cells_of(frames_file("gen0")), CONFIG.labelling)
 
 
 def review_job(wildcards):
     """What a review needs where it runs frames again, whose moments collapsed."""
-    cells = [cell for path in frames_until(wildcards) for cell in read_cells(path)]
+    cells = [cell for path in frames_until(wildcards) for cell in cells_of(path)]
     return jobs.retry_job(cells, CONFIG.labelling)
 
 

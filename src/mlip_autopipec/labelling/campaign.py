@@ -140,6 +140,7 @@ class Campaign:
         """Keep the label, unless the machine failed and there is another try."""
         if label.kind != "infrastructure":
             self.store.keep(frame, label, cost)
+            self._unwritable.clear()
             return
         last_try = self.attempt > RETRIES
         if not last_try and wants_more(label):  # which the next try has: no sign of a broken machine

@@ -50,7 +50,8 @@ def read_cells(path: str | os.PathLike[str]) -> tuple[Cell, ...]:
     """The frames of a file in order; each version of a file is read once per process.
 
     Raises:
-        MlipError: a frame has neither name nor uid.
+        MlipError: a frame has neither name nor uid, or the file ends early.
+        ValueError: it is no such file.
         OSError: there is no such file.
     """
     state = os.stat(path)
@@ -65,7 +66,10 @@ def _read(path: str, _time: int, _size: int) -> tuple[Cell, ...]:
             comment = handle.readline()
             counts: Counter[str] = Counter()
             for _ in range(int(count)):
-                counts[(handle.readline().split(maxsplit=1) or ["X"])[0]] += 1
+                atom = handle.readline()
+                if not atom.endswith("\n"):
+                    raise MlipError(f"{path}: frame {len(cells)} ends early. Delete the file and run again.")
+                counts[(atom.split(maxsplit=1) or ["X"])[0]] += 1
             cells.append(_cell(path, len(cells), comment, counts))
     return tuple(cells)
 

@@ -46,13 +46,18 @@ class Job:
     ranks: int
 
     def minutes(self, settings: Labelling, attempt: int, threads: int) -> int:
-        """Time limit of the job; a retry gets four times as much, the last one what all its labels may take at most."""
+        """Time limit of the job; a retry gets four times as much, the last one sixteen times, `max_seconds` at least.
+
+        None gets more than all its labels may take.
+        """
         lanes = max(1, min(threads // self.ranks, len(self.names)))
         speed = lanes * self.ranks
         at_most = math.ceil(len(self.names) / lanes) * settings.max_seconds
         at_least = self.longest / self.ranks
-        wanted = 4 ** (attempt - 1) * TIME_FACTOR * max(self.seconds / speed, at_least)
-        return SPARE_MINUTES + math.ceil((at_most if attempt > RETRIES else min(wanted, at_most)) / 60)
+        wanted = 4.0 ** (attempt - 1) * TIME_FACTOR * max(self.seconds / speed, at_least)
+        if attempt > RETRIES:
+            wanted = max(wanted, settings.max_seconds)
+        return SPARE_MINUTES + math.ceil(min(wanted, at_most) / 60)
 
     def mem_mb(self, attempt: int, threads: int) -> int:
         """Memory of the job; a retry gets as much again."""

@@ -107,7 +107,7 @@ class Store:
         if self.settings.core_hours_max is not None:
             more |= {"budget_core_hours": self.settings.core_hours_max}
         line = self._line(name, label, cost, final=True, replaced=replaced, **more)
-        if before is not None and before.attempts and before.attempts == label.attempts:  # read again, not run again
+        if before is not None and before.attempts and _runs(before) == _runs(label):  # read again, not run again
             line |= {"core_seconds": 0.0, "wasted_core_seconds": 0.0}
         write_label(target, label)
         self.ledger.finished(line)
@@ -177,3 +177,7 @@ class Store:
 def _refused_by_limits(label: Label) -> bool:
     """Whether other limits might let it pass."""
     return not label.accepted and (bool(label.settings.get("before_any_run")) or label.outcome in BY_LIMITS)
+
+
+def _runs(label: Label) -> list[tuple[str, float]]:
+    return [(attempt.folder, attempt.wall_seconds) for attempt in label.attempts]

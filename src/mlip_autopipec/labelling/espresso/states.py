@@ -95,12 +95,14 @@ def _missing_words(one: Tried, best: Tried, natoms: int) -> str:
     off = 1e3 * (floor_ev(one.ending) - best.energy_ev) / natoms
     if verdict.outcome == "ok" and math.isfinite(off):
         told = f"is {-off:.1f} meV/atom lower than {best.state.name}, and was refused: {verdict.reason}"
+        otherwise = "raise that limit"
     else:
         told = f"may be lower than {best.state.name}, the lowest that converged, and has no energy: {verdict.reason}"
+        otherwise = "give its SCF more steps (labelling.electron_maxstep)"
     return (
         f"{what(one.state)} {told}. If you know that {one.state.name} is not the ground state here, leave it out of "
-        "labelling.magnetic_states (all labels are then made anew); else mend its SCF (labelling.mixing_beta, "
-        "labelling.electron_maxstep) or the limit, and delete this frame's label to try it again"
+        f"labelling.magnetic_states (all labels are then made anew); else {otherwise} and delete this frame's label "
+        "to try it again"
     )
 
 
