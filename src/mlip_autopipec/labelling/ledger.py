@@ -1,7 +1,9 @@
 """The cost ledger: one line of JSON for each run of a label, and what was started or refused beside it.
 
 `ledger.jsonl` holds a line per label that came to an end: batch, frame, natoms, outcome, kind, final (false: it will be
-tried again), core_seconds, wasted_core_seconds (of attempts that gave nothing), rungs, ranks, estimate_seconds.
+tried again), core_seconds, wasted_core_seconds (of attempts that gave nothing), rungs, ranks, estimate_seconds; and
+where it applies replaced (its file was there), wants_more (time or memory, which its retry has), budget_core_hours, and
+would_be_core_hours (what was refused for the budget).
 `started.jsonl` holds starts of labels and of the whole run. Both are only ever appended to,
 under one lock, by all jobs of a run; a line that a kill left torn is passed over. Standard library alone: the
 workflow's input functions read both.

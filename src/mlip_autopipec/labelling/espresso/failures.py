@@ -51,9 +51,7 @@ def refined(verdict: Verdict, result: PwResult, ended: Ended, folder: Path, seco
     Args:
         seconds, told_limit: time that the frame was given, and what set it, for messages.
     """
-    again = (
-        f"where retries with more time do not help, raise {told_limit} and delete this label to try it again"
-    )
+    again = f"where retries with more time do not help, raise {told_limit} and delete this label to try it again"
     if ended.timed_out:
         words = f"pw.x did not end within {seconds:.0f} s ({told_limit}) and was stopped; {again}"
         return Verdict("truncated", "infrastructure", words, False)
