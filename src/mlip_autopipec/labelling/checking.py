@@ -16,7 +16,7 @@ from mlip_autopipec.artifacts import read_json
 from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.frames import read_frames
-from mlip_autopipec.labelling.campaign import LEAST_SECONDS, not_started, time_limit
+from mlip_autopipec.labelling.campaign import LEAST_SECONDS, not_started, time_limit, wants_more
 from mlip_autopipec.labelling.cells import Cell, label_files, read_cells
 from mlip_autopipec.labelling.collect import name_of
 from mlip_autopipec.labelling.costs import Cost
@@ -124,6 +124,7 @@ def _run(
                 "outcome": "error" if label is None else label.outcome,
                 "kind": "configuration" if label is None else label.kind,
                 "final": done or checking.attempt > RETRIES,
+                "wants_more": label is not None and checking.attempt <= RETRIES and wants_more(label),
                 "core_seconds": spent,
                 "wasted_core_seconds": 0.0 if label is not None and label.accepted else spent,
                 "rungs": 0 if label is None else max(0, len(label.attempts) - max(1, len(label.states))),
