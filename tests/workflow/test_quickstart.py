@@ -198,15 +198,18 @@ def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, 
     jobs = planned(finished, tmp_path, "validation/eos_dft.extxyz", "validation", "eos_volume_strain_max", 0.09)
     assert jobs["eos_cells"] == 1
     assert jobs["collect_eos"] == 1
-    assert jobs["label"] == len(list(finished.run.glob("labeled/eos/jobs/*.json")))
+    assert (
+        "select" not in jobs
+    )  # nor anything of the loop; how the new cells are cut into jobs is known when they are there
 
 
 def test_other_dft_settings_label_everything_anew(finished, tmp_path):
     jobs = planned(finished, tmp_path, "dataset_gen0.extxyz", "labelling", "ecutwfc_ry", 21)
     # Generation 0 and the isolated atom. One job may have ended at the very moment of the kill, before Snakemake wrote
-    # down its parameters: it is not planned again, and `collect` refuses the mixture.
+    # down its parameters: it is not planned again, and `collect` refuses the mixture. Labels that cost more may be cut
+    # into more jobs.
     expected = 1 + len(list(finished.run.glob("labeled/gen0/jobs/*.json")))
-    assert expected - 1 <= jobs["label"] <= expected
+    assert expected - 1 <= jobs["label"] <= expected + 3
 
 
 def everything_fits_together(run):
