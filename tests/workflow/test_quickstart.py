@@ -198,9 +198,7 @@ def test_other_cells_of_the_equation_of_state_get_labels_of_their_own(finished, 
     jobs = planned(finished, tmp_path, "validation/eos_dft.extxyz", "validation", "eos_volume_strain_max", 0.09)
     assert jobs["eos_cells"] == 1
     assert jobs["collect_eos"] == 1
-    assert (
-        "select" not in jobs
-    )  # nor anything of the loop; how the new cells are cut into jobs is known when they are there
+    assert "select" not in jobs  # how the new cells are cut into jobs of labels is known when they are there
 
 
 def test_other_dft_settings_label_everything_anew(finished, tmp_path):
