@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
+from mlip_autopipec import plugins
 from mlip_autopipec.config import expand, inferred_summary
 from mlip_autopipec.config.cautions import cautions
 from mlip_autopipec.config.kinds import BUILT_IN_ENGINES
@@ -43,7 +44,7 @@ def offered(monkeypatch):
             EntryPoint("gone", "no_such_package:Engine", "mlip_autopipec.labellers"),
         ]
     )
-    monkeypatch.setattr(engines, "entry_points", lambda group: points.select(group=group))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points.select(group=group))
     monkeypatch.setattr("mlip_autopipec.config.kinds.entry_points", lambda group: points.select(group=group))
 
 

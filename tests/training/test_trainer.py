@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import ValidationError
 
+from mlip_autopipec import plugins
 from mlip_autopipec.config import kinds
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.errors import ConfigError, ConfigurationFault
@@ -35,7 +36,7 @@ def offered(monkeypatch):
     monkeypatch.setattr(
         EntryPoint, "load", lambda self: other if self.name != "broken" else __import__("no_such_module")
     )
-    for module in (kinds, trainer):
+    for module in (kinds, plugins):
         monkeypatch.setattr(module, "entry_points", lambda group: points)
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
 
 from mlip_autopipec.config.full import Config, Labelling
 from mlip_autopipec.config.kinds import ENGINE_GROUP
-from mlip_autopipec.errors import ConfigError, nearest
 from mlip_autopipec.labelling.labeller import Labeller
+from mlip_autopipec.plugins import find
 
 _BUILT_IN = {
-    "espresso": ("mlip_autopipec.labelling.espresso.run", "EspressoLabeller"),
-    "calculator": ("mlip_autopipec.labelling.calculator", "CalculatorLabeller"),
-    "vasp": ("mlip_autopipec.labelling.vasp", "VaspLabeller"),
+    "espresso": "mlip_autopipec.labelling.espresso.run:EspressoLabeller",
+    "calculator": "mlip_autopipec.labelling.calculator:CalculatorLabeller",
+    "vasp": "mlip_autopipec.labelling.vasp:VaspLabeller",
 }
 
 
@@ -42,22 +40,7 @@ def find_engine(name: str) -> Engine:
     Raises:
         ConfigError: there is none, or it cannot be imported.
     """
-    if name in _BUILT_IN:
-        module, attribute = _BUILT_IN[name]
-        return cast(Engine, getattr(importlib.import_module(module), attribute))
-    offered = entry_points(group=ENGINE_GROUP)
-    if name not in offered.names:
-        known = {*_BUILT_IN, *offered.names}
-        raise ConfigError(
-            "labelling.engine", name, "no such labelling engine",
-            f"Known: {', '.join(sorted(known))}.{nearest(name, known)}",
-        )  # fmt: skip
-    try:
-        return cast(Engine, offered[name].load())
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            "labelling.engine", name, f"the package that offers it cannot be used ({error})", "Mend or remove it."
-        ) from None
+    return cast(Engine, find(name, _BUILT_IN, ENGINE_GROUP, "labelling.engine", "labelling engine"))
 
 
 def make_labeller(settings: Labelling) -> Labeller:

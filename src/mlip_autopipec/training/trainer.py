@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,7 +9,7 @@ from ase import Atoms
 
 from mlip_autopipec.config.full import Training
 from mlip_autopipec.config.kinds import TRAINER_GROUP
-from mlip_autopipec.errors import ConfigError, nearest
+from mlip_autopipec.plugins import find
 
 _BUILT_IN = {
     "linear-ace": "mlip_autopipec.training.linear_ace",
@@ -44,21 +42,7 @@ def find_trainer(name: str) -> Trainer:
     Raises:
         ConfigError: there is none, or it cannot be imported.
     """
-    if name in _BUILT_IN:
-        return cast(Trainer, importlib.import_module(_BUILT_IN[name]))
-    offered = entry_points(group=TRAINER_GROUP)
-    if name not in offered.names:
-        known = {*_BUILT_IN, *offered.names}
-        raise ConfigError(
-            "training.trainer", name, "no such trainer",
-            f"Known: {', '.join(sorted(known))}.{nearest(name, known)}",
-        )  # fmt: skip
-    try:
-        return cast(Trainer, offered[name].load())
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            "training.trainer", name, f"the package that offers it cannot be used ({error})", "Mend or remove it."
-        ) from None
+    return cast(Trainer, find(name, _BUILT_IN, TRAINER_GROUP, "training.trainer", "trainer"))
 
 
 def check_trainer(settings: Training) -> None:
