@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
@@ -223,7 +224,7 @@ def _kernel_memory_kills() -> int | None:
 
 
 def _end_session(process: subprocess.Popen[bytes]) -> None:
-    """End a program and whatever it left behind in its session."""
+    """End a program and whatever it left behind in its session, and wait until that is gone from the folder."""
     for number, patience in ((signal.SIGTERM, PATIENCE_SECONDS), (signal.SIGKILL, None)):
         if process.poll() is not None:
             break
@@ -232,8 +233,9 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=patience)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
-    for pid in _session(process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (left := list(_session(process.pid))) and time.monotonic() < deadline:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(LOOK_SECONDS[0])  # a killed process is there until the kernel has run it once more
