@@ -13,15 +13,16 @@ from ase.build import bulk
 from mlip_autopipec import console
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.frames import new_frame, write_frames
+from mlip_autopipec.labelling.cells import read_cells
 
 
 def test_frame_names_are_read_without_parsing_structures(tmp_path):
     frames = [new_frame(bulk("Si"), origin="has uid=fabc inside name=evil", config_type="a", name="v0")]
     frames.append(new_frame(bulk("Ge"), origin="t", config_type="a"))
     write_frames(tmp_path / "f.extxyz", frames)
-    assert console.frame_names(tmp_path / "f.extxyz") == ["v0", frames[1].info["uid"]]
+    assert [cell.name for cell in read_cells(tmp_path / "f.extxyz")] == ["v0", frames[1].info["uid"]]
     write_frames(tmp_path / "none.extxyz", [])
-    assert console.frame_names(tmp_path / "none.extxyz") == []
+    assert read_cells(tmp_path / "none.extxyz") == ()
 
 
 def run(code, *arguments):

@@ -24,16 +24,10 @@ from mlip_autopipec.config.own_data import DataConfig
 from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
 from mlip_autopipec.errors import ConfigurationFault, MlipError
 from mlip_autopipec.labelling import forecast, older
-from mlip_autopipec.labelling.cells import read_cells
 from mlip_autopipec.labelling.ledger import Ledger, why_stopped
 from mlip_autopipec.processes import die_with_parent
 
 _locks: list[IO[str]] = []
-
-
-def frame_names(path: str | os.PathLike[str]) -> list[str]:
-    """Names (or else uids) of the frames in an extended XYZ file, read without parsing structures."""
-    return [cell.name for cell in read_cells(path)]
 
 
 def lock_run(folder: str | os.PathLike[str]) -> None:

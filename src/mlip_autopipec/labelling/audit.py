@@ -120,10 +120,8 @@ def _hours(labels: Sequence[Label]) -> tuple[float, float]:
     """Core-hours spent, and those of attempts that gave nothing."""
     spent = wasted = 0.0
     for label in labels:
-        own = label.core_seconds or label.wall_seconds * label.ranks
-        failed = sum(one.wall_seconds for one in label.attempts if one.outcome != "ok") * label.ranks
-        spent += own
-        wasted += min(failed, own) if label.accepted else own
+        spent += label.spent_core_seconds
+        wasted += label.wasted_core_seconds
     return spent / 3600, wasted / 3600
 
 

@@ -25,7 +25,7 @@ from mlip_autopipec.labelling.costs import Cost
 from mlip_autopipec.labelling.engines import make_labeller
 from mlip_autopipec.labelling.forecast import fit
 from mlip_autopipec.labelling.jobs import RETRIES, by_name
-from mlip_autopipec.labelling.labeller import Label, Labeller
+from mlip_autopipec.labelling.labeller import Label, Labeller, unlabelled
 from mlip_autopipec.labelling.ledger import BUDGET, BUDGET_SPENT, STOPPED
 from mlip_autopipec.labelling.prechecks import Known, Limits, precheck, refused
 from mlip_autopipec.labelling.store import Store
@@ -129,7 +129,7 @@ class Campaign:
         start = {"batch": self.store.batch, "frame": name, "ranks": cost.ranks, "estimate_core_seconds": wanted}
         refusal = self.store.ledger.start(start, budget)
         if refusal is not None:
-            label = not_started(frame, refusal.reason, self.labeller.name)
+            label = unlabelled(frame, BUDGET_SPENT, BUDGET, refusal.reason, self.labeller.name)
             self.store.keep(frame, label, cost, would_be_core_hours=refusal.core_hours)
             return
         seconds = self.settings.max_seconds if left is None else min(self.settings.max_seconds, left)
@@ -294,9 +294,3 @@ def _row(store: Store, frame: Atoms) -> dict[str, Any]:
         "accepted": label["accepted"],
         "outcome": label["outcome"],
     }
-
-
-def not_started(frame: Atoms, reason: str, engine: str) -> Label:
-    """What a label that lies beyond the budget leaves."""
-    told = {"accepted": False, "outcome": BUDGET_SPENT, "kind": BUDGET, "reason": reason}
-    return Label.model_validate({**told, "natoms": len(frame), "uid": frame.info["uid"], "engine": engine})

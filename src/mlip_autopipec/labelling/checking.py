@@ -16,15 +16,15 @@ from mlip_autopipec.artifacts import read_json
 from mlip_autopipec.config.labelling import Labelling
 from mlip_autopipec.errors import MlipError
 from mlip_autopipec.frames import read_frames
-from mlip_autopipec.labelling.campaign import LEAST_SECONDS, not_started, time_limit, wants_more
+from mlip_autopipec.labelling.campaign import LEAST_SECONDS, time_limit, wants_more
 from mlip_autopipec.labelling.cells import Cell, label_files, read_cells
 from mlip_autopipec.labelling.collect import name_of
 from mlip_autopipec.labelling.costs import Cost
 from mlip_autopipec.labelling.engines import make_labeller
 from mlip_autopipec.labelling.forecast import fit
 from mlip_autopipec.labelling.jobs import RETRIES, costs
-from mlip_autopipec.labelling.labeller import Label, Labeller, read_label
-from mlip_autopipec.labelling.ledger import NOISE, REVIEW, Ledger
+from mlip_autopipec.labelling.labeller import Label, Labeller, read_label, unlabelled
+from mlip_autopipec.labelling.ledger import BUDGET, BUDGET_SPENT, NOISE, REVIEW, Ledger
 from mlip_autopipec.labelling.noise import measure
 from mlip_autopipec.labelling.review import review_generation
 
@@ -102,13 +102,13 @@ def _run(
     seconds = checking.left(settings)
     if seconds < LEAST_SECONDS:
         checking.failed[name] = "not started: the job's time is over"
-        return _no_label(atoms, "not_started", "infrastructure", checking.failed[name], inner.name)
+        return unlabelled(atoms, "not_started", "infrastructure", checking.failed[name], inner.name)
     key = {"batch": checking.batch, "frame": name, "ranks": cost.ranks}
     wanted = cost.seconds * fit(ledger.lines()).factor(cost.seconds)
     refusal = ledger.start(key | {"estimate_core_seconds": wanted}, settings.core_hours_max)
     if refusal is not None:
         checking.over_budget[name] = refusal.reason
-        return not_started(atoms, refusal.reason, inner.name)
+        return unlabelled(atoms, BUDGET_SPENT, BUDGET, refusal.reason, inner.name)
     began = time.monotonic()
     label: Label | None = None
     try:
@@ -127,7 +127,7 @@ def _run(
                 "wants_more": label is not None and checking.attempt <= RETRIES and wants_more(label),
                 "core_seconds": spent,
                 "wasted_core_seconds": 0.0 if label is not None and label.accepted else spent,
-                "rungs": 0 if label is None else max(0, len(label.attempts) - max(1, len(label.states))),
+                "rungs": 0 if label is None else label.further_attempts,
                 "estimate_seconds": round(cost.seconds, 3),
                 "time": time.time(),
             }
@@ -140,11 +140,6 @@ def _run(
 def _cost(atoms: Atoms, cells: Sequence[Cell], settings: Labelling) -> Cost:
     name = name_of(atoms)
     return costs([next(cell for cell in cells if cell.name == name)], settings)[0]
-
-
-def _no_label(atoms: Atoms, outcome: str, kind: str, reason: str, engine: str) -> Label:
-    told = {"accepted": False, "outcome": outcome, "kind": kind, "reason": reason}
-    return Label.model_validate({**told, "natoms": len(atoms), "uid": atoms.info.get("uid"), "engine": engine})
 
 
 def measure_noise(

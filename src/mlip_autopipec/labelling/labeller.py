@@ -110,6 +110,32 @@ class Label(BaseModel):
             raise ValueError("the numbers of an accepted label are finite")
         return self
 
+    @property
+    def spent_core_seconds(self) -> float:
+        """Core-seconds of all attempts; older labels have their wall time alone."""
+        return self.core_seconds or self.wall_seconds * max(self.ranks, 1)
+
+    @property
+    def wasted_core_seconds(self) -> float:
+        """Core-seconds of attempts that gave nothing; all of a label that is not accepted."""
+        if not self.accepted:
+            return self.spent_core_seconds
+        failed = sum(one.wall_seconds for one in self.attempts if one.outcome != "ok") * max(self.ranks, 1)
+        return min(failed, self.spent_core_seconds)
+
+    @property
+    def further_attempts(self) -> int:
+        """Attempts beyond the first one of each starting state."""
+        return max(0, len(self.attempts) - max(1, len(self.states)))
+
+
+def unlabelled(atoms: Atoms, outcome: str, kind: Kind, reason: str, engine: str, **settings: Any) -> Label:
+    """The label of a frame that nothing was run for."""
+    return Label(
+        accepted=False, outcome=outcome, kind=kind, reason=reason, natoms=len(atoms), uid=atoms.info.get("uid"),
+        engine=engine, settings=settings,
+    )  # fmt: skip
+
 
 class Labeller(Protocol):
     """An engine that turns frames into labels. Chosen by `labelling.engine` in the configuration."""

@@ -20,10 +20,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 Line = dict[str, Any]
-BUDGET = "budget"  # kind of a label that was not started because the budget was spent
+BUDGET: Final = "budget"  # kind of a label that was not started because the budget was spent
 BUDGET_SPENT = "budget_spent"  # its outcome
 CHECKS = NOISE, REVIEW = "noise", "review"  # batches of the runs that check labels
 CUT_OFF = "cut_off"  # outcome of a label that was ended together with its job
@@ -226,6 +226,7 @@ def _state(path: Path) -> tuple[int, int]:
 
 
 def _read(path: Path) -> Sequence[Line]:
+    """Lines of a ledger's file that are whole."""
     return _parsed(os.fspath(path), *_state(path))
 
 

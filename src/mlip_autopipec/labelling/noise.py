@@ -84,8 +84,6 @@ def measure(
     seed: int,
     make_labeller: Callable[[Labelling], Labeller],
     leave_out: Collection[str] = (),
-    ranks: int = 1,
-    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Run `settings.noise_labels` accepted labels again at tighter settings; never raises for a run that fails.
 
@@ -120,7 +118,7 @@ def measure(
     for frame in asked:
         name, tight = name_of(frame), tighter(settings, frame)
         try:
-            again = _again(frame, Path(folder), tight, make_labeller, ranks, seconds)
+            again = _again(frame, Path(folder), tight, make_labeller)
         except MlipError as error:
             failed.append({"name": name, "reason": str(error)})
             continue
@@ -154,14 +152,7 @@ def _record(measured: bool, reason: str, numbers: Mapping[str, Any], **more: Any
     return {"measured": measured, "reason": reason, "frames": [], "failed": [], **numbers, **more, "settings": told}
 
 
-def _again(
-    frame: Atoms,
-    folder: Path,
-    settings: Labelling,
-    make_labeller: Callable[[Labelling], Labeller],
-    ranks: int,
-    seconds: float | None,
-) -> Label:
+def _again(frame: Atoms, folder: Path, settings: Labelling, make_labeller: Callable[[Labelling], Labeller]) -> Label:
     path = folder / f"{name_of(frame)}.json"
     labeller = make_labeller(settings)
     try:
@@ -170,7 +161,7 @@ def _again(
             return kept
     except InputFileError:
         pass
-    label = labeller.label(frame, path.with_suffix(""), ranks=ranks, seconds=seconds)
+    label = labeller.label(frame, path.with_suffix(""))
     if label.kind not in ("infrastructure", "budget"):
         write_label(path, label)
     return label
@@ -196,7 +187,7 @@ def _difference(frame: Atoms, usual: Label, tight: Label) -> dict[str, Any]:
         "stress_gpa": stress,
         "branch": [usual.branch, tight.branch],
         "other_state": _other_state(usual, tight),
-        "core_seconds": tight.core_seconds or tight.wall_seconds,
+        "core_seconds": tight.spent_core_seconds,
     }
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from mlip_autopipec.frames import closest_contact, has_vacuum
-from mlip_autopipec.labelling.labeller import Label
+from mlip_autopipec.labelling.labeller import Label, unlabelled
 
 Array = NDArray[np.float64]
 
@@ -121,10 +121,7 @@ def precheck(atoms: Atoms, labelled: Iterable[Atoms] | Known, limits: Limits) ->
 
 def refused(atoms: Atoms, outcome: str, reason: str, engine: str) -> Label:
     """The label of a frame that nothing was spent on."""
-    return Label(
-        accepted=False, outcome=outcome, kind="structure", reason=reason, natoms=len(atoms),
-        uid=atoms.info.get("uid"), engine=engine, settings={"before_any_run": True},
-    )  # fmt: skip
+    return unlabelled(atoms, outcome, "structure", reason, engine, before_any_run=True)
 
 
 def same(one: Atoms, other: Atoms, tolerance_angstrom: float = SAME_ANGSTROM) -> bool:

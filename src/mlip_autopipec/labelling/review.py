@@ -42,8 +42,6 @@ def review_generation(
     folder: PathLike,
     *,
     make_labeller: MakeLabeller | None = None,
-    ranks: int = 1,
-    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Review from files; see `review`.
 
@@ -68,9 +66,7 @@ def review_generation(
             if name in found:
                 found[name] = read_label(Path(path).parent / where)
     chosen = [by_name[name] for name in found]
-    return review(
-        chosen, found, earlier, settings, None, folder, make_labeller=make_labeller, ranks=ranks, seconds=seconds
-    )
+    return review(chosen, found, earlier, settings, None, folder, make_labeller=make_labeller)
 
 
 def review(
@@ -82,8 +78,6 @@ def review(
     folder: PathLike,
     *,
     make_labeller: MakeLabeller | None = None,
-    ranks: int = 1,
-    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Judge all labels by each other; a frame that lost its moment is labelled again from its neighbours' moments.
 
@@ -93,7 +87,6 @@ def review(
         earlier: reviews before; what they confirmed is not tried again.
         labeller, make_labeller: for the retries, the second only called when there is one; without both there is none.
         folder: where corrected labels are kept, in `again/`.
-        ranks, seconds: for the retries.
 
     Returns:
         ``judged``: number; ``method`` in words; ``not_judged``, ``flagged``: rows with name, uid, config_type and
@@ -119,7 +112,7 @@ def review(
             continue
         if labeller is None and make_labeller is not None:
             labeller = make_labeller(settings)
-        better, why = _retry(frame, expected, current[name], labeller, Path(folder), ranks, seconds, result)
+        better, why = _retry(frame, expected, current[name], labeller, Path(folder), result)
         if better is not None:
             current[name] = better
         elif why:
@@ -206,8 +199,6 @@ def _retry(
     label: Label,
     labeller: Labeller | None,
     folder: Path,
-    ranks: int,
-    seconds: float | None,
     result: dict[str, Any],
 ) -> tuple[Label | None, str]:
     """The label that takes the place of one with lost moments, or None and why it is to be quarantined ('' if not)."""
@@ -222,14 +213,14 @@ def _retry(
     target = folder / "again" / f"{name}.json"
     again = _kept(target, frame, label)
     if again is None:
-        options: dict[str, Any] = {"ranks": ranks, "seconds": seconds, "states": states}
+        options: dict[str, Any] = {"states": states}  # which not every engine takes: asked above
         again = labeller.label(frame, target.with_suffix(""), **options)
         if again.output_file is not None:
             with atomic_path(target.with_suffix(".pwo")) as temporary:
                 shutil.copyfile(target.with_suffix("") / again.output_file, temporary)
         if again.kind not in UNDONE:
             write_label(target, again)
-    row = {"name": name, "outcome": again.outcome, "core_seconds": again.core_seconds or again.wall_seconds}
+    row = {"name": name, "outcome": again.outcome, "core_seconds": again.spent_core_seconds}
     result["retries"].append(row)
     if again.kind in UNDONE:
         words = f"{doubt}, and the run that starts from theirs gave nothing ({again.reason}): the label stands"

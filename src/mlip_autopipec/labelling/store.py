@@ -147,10 +147,7 @@ class Store:
         self.ledger.finished(line)
 
     def _line(self, name: str, label: Label, cost: Cost, **more: Any) -> Line:
-        ranks = max(label.ranks, 1)
-        spent = label.core_seconds or label.wall_seconds * ranks
-        wasted = sum(attempt.wall_seconds for attempt in label.attempts if attempt.outcome != "ok") * ranks
-        wasted = min(wasted, spent) if label.accepted else spent
+        spent, wasted = label.spent_core_seconds, label.wasted_core_seconds
         times = [round(attempt.wall_seconds, 3) for attempt in label.attempts]
         # Attempts that an earlier try of the job made are in the label again, and in the ledger already.
         for line in self.ledger.lines():
@@ -165,8 +162,8 @@ class Store:
             "kind": label.kind,
             "core_seconds": round(max(spent, 0.0), 3),
             "wasted_core_seconds": round(max(wasted, 0.0), 3),
-            "rungs": max(0, len(label.attempts) - max(1, len(label.states))),
-            "ranks": ranks,
+            "rungs": label.further_attempts,
+            "ranks": max(label.ranks, 1),
             "estimate_seconds": round(cost.seconds, 3),
             "time": time.time(),
             **more,
