@@ -8,15 +8,15 @@ CODE := src tests scripts
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
-setup:           ## install what is missing: .venv, pw.x, a pseudopotential
-	@envs/setup.sh python espresso
+setup:           ## install what is missing: .venv, pw.x, a pseudopotential, MACE's weights
+	@envs/setup.sh python espresso surrogate
 
 quickstart: setup ## a silicon potential end to end, in some minutes
 	@snakemake --profile profiles/default --configfile config/examples/quickstart.yaml
 
 test: setup      ## the test suite (and Slurm for its test, where apt works)
 	@envs/setup.sh slurm
-	@python -m pytest
+	@python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: setup      ## ruff, mypy, snakefmt, snakemake --lint
 	@ruff check $(CODE) && ruff format --check $(CODE) && mypy && snakefmt --check workflow && snakemake --lint

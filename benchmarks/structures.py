@@ -26,10 +26,10 @@ from ase import Atoms
 
 from mlip_autopipec.config import expand
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.exploration import load_surrogate
 from mlip_autopipec.frames import has_vacuum
 from mlip_autopipec.structures import Task, generate, merge, merge_parents, relax_source
 from mlip_autopipec.structures.relax import relax
+from mlip_autopipec.surrogates import load_surrogate
 
 # fmt: off
 MATERIALS = [

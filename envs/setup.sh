@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what is missing: `setup.sh python` the virtual environment, `setup.sh espresso` pw.x and the quickstart's
-# pseudopotential, `setup.sh slurm` the programs of the Slurm test. Everything that is there already is left alone.
+# pseudopotential, `setup.sh surrogate` MACE's weights where there is a network, `setup.sh slurm` the programs of the
+# Slurm test. Everything that is there already is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,8 +45,12 @@ python_environment() {
     fi
     say "installing Python packages (some minutes the first time)"
     touch "$begun"
-    .venv/bin/python -m pip install -qq --disable-pip-version-check -r envs/requirements.txt \
-        && .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e . \
+    local install='.venv/bin/python -m pip install -qq --disable-pip-version-check'
+    # mace-torch asks for e3nn 0.4.4, sevenn for 0.5 or later. With 0.5.1 both run, and MACE's numbers are the same; pip
+    # does not know that, so mace-torch is installed after its dependencies and without a look at them.
+    $install --no-warn-conflicts -r <(grep -v '^mace-torch==' envs/requirements.txt) \
+        && $install --no-deps -r envs/requirements.txt \
+        && $install --no-deps -e . \
         || fail "the Python packages could not be installed: see pip's message above, mend it and run again."
     rm "$begun"
     printf '%s\n' "$wanted" >"$stamp"
@@ -81,6 +86,13 @@ espresso() {
     fi
 }
 
+surrogate() {
+    # Asked once for each .venv: a machine without a network is not held up at every make.
+    [ -f .venv/.surrogate ] && return
+    .venv/bin/python -m mlip_autopipec.surrogates fetch mace-mp --if-reachable 5 2>&1 | sed 's/^/setup: /' || true
+    touch .venv/.surrogate
+}
+
 slurm() {
     local PATH=$PATH:/usr/sbin:/sbin
     command -v slurmctld >/dev/null && command -v slurmdbd >/dev/null && command -v slurmd >/dev/null \
@@ -96,6 +108,7 @@ for part in "$@"; do
     case $part in
         python) python_environment ;;
         espresso) espresso ;;
+        surrogate) surrogate ;;
         slurm) slurm ;;
         *) fail "unknown part '$part'" ;;
     esac

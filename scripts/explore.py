@@ -3,22 +3,29 @@
 from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
-    from mlip_autopipec.artifacts import write_record
-    from mlip_autopipec.config.full import Exploration
-    from mlip_autopipec.exploration import load_surrogate, walk
-    from mlip_autopipec.frames import read_frames, write_frames
+    from pathlib import Path
 
-    p = snakemake.params
-    settings = Exploration(**p.settings)
-    frames, record = walk(
-        read_frames(snakemake.input.structures),
-        load_surrogate(settings.surrogate),
+    from mlip_autopipec.artifacts import write_record
+    from mlip_autopipec.config import expand
+    from mlip_autopipec.config.walks import Walk
+    from mlip_autopipec.exploration import walk
+    from mlip_autopipec.frames import read_frames
+    from mlip_autopipec.surrogates import chosen_surrogate, identity, invariants, relaxed_among
+
+    # The rule's params are what decides; the rest of the config may change freely.
+    i, o, p = snakemake.input, snakemake.output, snakemake.params
+    config = expand(snakemake.config)[0]
+    settings, structures = config.exploration, read_frames(i.structures)
+    calculator = chosen_surrogate(settings, config.elements, relaxed_among(structures))
+    record = walk(
+        structures,
+        calculator,
         settings,
-        name=snakemake.wildcards.walker,
-        temperature_k=p.temperature_k,
-        steps=p.steps,
+        Walk(**p.walk),
+        path=Path(o.frames),
         seed=p.seed,
         config_type=p.config_type,
+        invariants=invariants(calculator) if p.invariants else None,
+        identity=identity(settings.surrogate, calculator),
     )
-    write_frames(snakemake.output.frames, frames)
-    write_record(snakemake.output.record, record, [snakemake.input.structures], exploration=settings, seed=p.seed)
+    write_record(o.record, record, [i.structures], exploration=p.settings, seed=p.seed)

@@ -4,12 +4,13 @@ from mlip_autopipec.console import job
 
 with job(snakemake.log[0]):
     from mlip_autopipec.artifacts import write_record
-    from mlip_autopipec.config.full import Sampling
-    from mlip_autopipec.frames import read_frames, write_frames
-    from mlip_autopipec.sampling import choose_candidates
+    from mlip_autopipec.config import expand
+    from mlip_autopipec.frames import write_frames
+    from mlip_autopipec.sampling import Pool, choose_candidates, pool_map, write_map
 
-    parents = [snakemake.input.structures, *snakemake.input.explored]
-    settings = Sampling(**snakemake.params.settings)
-    frames, record = choose_candidates([f for path in parents for f in read_frames(path)], settings)
-    write_frames(snakemake.output.candidates, frames)
-    write_record(snakemake.output.record, record, parents, sampling=settings)
+    i, o, p = snakemake.input, snakemake.output, snakemake.params
+    pool = Pool.open(list(zip(i.frames, i.features, strict=True)))
+    chosen, record = choose_candidates(pool, expand(snakemake.config)[0].sampling, p.seed)
+    write_map(o.map, pool_map(pool, chosen))
+    write_frames(o.candidates, pool.read(chosen))
+    write_record(o.record, record, list(i.frames), sampling=p.settings, seed=p.seed)

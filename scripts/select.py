@@ -7,23 +7,23 @@ with job(snakemake.log[0]):
 
     from mlip_autopipec.artifacts import write_record
     from mlip_autopipec.config import expand
-    from mlip_autopipec.config.full import Sampling
     from mlip_autopipec.frames import read_frames, write_frames
     from mlip_autopipec.labelling import forecast
     from mlip_autopipec.labelling.ledger import Ledger
-    from mlip_autopipec.sampling import choose_candidates, choose_uncertain
+    from mlip_autopipec.sampling import choose_first, choose_uncertain, describer
+    from mlip_autopipec.surrogates import loader_of_invariants
 
     i, o, p = snakemake.input, snakemake.output, snakemake.params
-    settings = Sampling(**p.sampling)
+    config = expand(snakemake.config)[0]
+    make = describer(config.sampling, config.elements, loader_of_invariants(config.exploration, config.elements))
     if snakemake.wildcards.gen == "0":
-        frames = read_frames(i.candidates)
-        if len(frames) > p.labels_first:
-            frames, _ = choose_candidates(frames, settings.model_copy(update={"candidates": p.labels_first}))
+        frames, record = choose_first(read_frames(i.candidates), p.labels_first, config.sampling, make, p.seed)
     else:
         known = read_frames(i.dataset) + read_frames(i.quarantine)
         uncertain = [frame for path in i.uncertain for frame in read_frames(path)]
-        frames = choose_uncertain(uncertain, known, p.labels_per_generation, p.label_budget, settings)
+        frames, record = choose_uncertain(
+            uncertain, known, p.labels_per_generation, p.label_budget, config.sampling, make, p.seed
+        )
     write_frames(o.frames, frames)
-    config, run = expand(snakemake.config)[0], Path(o.frames).parents[1]
-    told = forecast.of_batch(o.frames, config, Ledger(run / "labeled")).record()
-    write_record(o.record, {"frames": len(frames), "forecast": told}, list(i))
+    told = forecast.of_batch(o.frames, config, Ledger(Path(o.frames).parents[1] / "labeled")).record()
+    write_record(o.record, {"frames": len(frames), "forecast": told, **record}, list(i), seed=p.seed)

@@ -5,14 +5,14 @@ from mlip_autopipec.console import job
 with job(snakemake.log[0]):
     from mlip_autopipec.artifacts import read_json, write_record
     from mlip_autopipec.config import expand
-    from mlip_autopipec.exploration import load_surrogate
     from mlip_autopipec.frames import read_frames, write_frames
     from mlip_autopipec.structures.generate import merge
     from mlip_autopipec.structures.task import Task
+    from mlip_autopipec.surrogates import chosen_surrogate
 
     i, o = snakemake.input, snakemake.output
     config = expand(snakemake.config)[0]
-    task = Task.of(config, lambda: load_surrogate(config.exploration.surrogate))
+    task = Task.of(config, lambda: chosen_surrogate(config.exploration, config.elements))
     parts = [(read_frames(frames), read_json(record)) for frames, record in zip(i.frames, i.records, strict=True)]
     frames, record = merge(read_frames(i.parents), parts, task)
     write_frames(o.frames, frames)

@@ -26,6 +26,8 @@ PACKAGES = (
     "scikit-learn",
     "dscribe",
     "sevenn",
+    "mace-torch",
+    "e3nn",
     "torch",
     "snakemake",
 )

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact
+from mlip_autopipec.integrators import Bath, set_velocities, step
+
+FLOWN_ANGSTROM = 1e5  # nothing diffuses that far in a walk
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Guards:
 
     def trouble(self, atoms: Atoms) -> str:
         """What is wrong with this frame, in words; '' when nothing is."""
-        if not np.isfinite(atoms.positions).all():
-            return "a position is not a number"
+        if flown(atoms):
+            return "an atom flew away"
         ratio, distance = closest_contact(atoms)
         if ratio < self.minimum_distance_fraction:
             return (
@@ -54,6 +55,16 @@ class Guards:
         if not force <= self.maximum_force_ev_per_angstrom:
             return f"a force of {force:.1f} eV/A (limit {self.maximum_force_ev_per_angstrom})"
         return ""
+
+
+def exploded(atoms: Atoms, guards: Guards) -> bool:
+    """Whether an error of a calculator is told by atoms that have flown apart or together."""
+    return flown(atoms) or closest_contact(atoms)[0] < guards.minimum_distance_fraction
+
+
+def flown(atoms: Atoms) -> bool:
+    """Whether a position is no number, or so far away that searches for neighbours would not end."""
+    return not np.abs(atoms.positions).max(initial=0.0) < FLOWN_ANGSTROM
 
 
 def choose_start(structures: list[Atoms], random: np.random.Generator) -> Atoms:
@@ -98,14 +109,8 @@ def run(
     """
     moving = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     moving.calc = calculator
-    MaxwellBoltzmannDistribution(moving, temperature_K=thermostat.temperature_k, rng=random)
-    dynamics = Langevin(
-        moving,
-        timestep=thermostat.timestep_fs * units.fs,
-        temperature_K=thermostat.temperature_k,
-        friction=thermostat.friction_per_ps / (1000 * units.fs),
-        rng=random,
-    )
+    bath = Bath("langevin", thermostat.friction_per_ps)
+    set_velocities(moving, thermostat.temperature_k, random)
     done = 0
     while True:
         try:
@@ -113,13 +118,12 @@ def run(
             if reason or done >= steps:
                 return done, reason
             block = min(interval, steps - done)
-            if thermostat.temperature_end_k is not None:
-                dynamics.set_temperature(temperature_K=thermostat.at((done + block) / steps))
-            dynamics.run(block)
+            for k in range(done + 1, done + block + 1):
+                step(moving, thermostat.timestep_fs, thermostat.at(k / steps), bath, None, random)
             done += block
         except DataError as error:  # a calculator that refuses a frame, e.g. atoms nearer than its table
             return done, str(error)
         except (ValueError, RuntimeError) as error:  # what calculators raise for coordinates that have exploded
-            if np.isfinite(moving.positions).all() and closest_contact(moving)[0] >= guards.minimum_distance_fraction:
+            if not exploded(moving, guards):
                 raise
             return done, f"the atoms flew apart or together: {error}"

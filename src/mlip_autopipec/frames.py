@@ -10,6 +10,7 @@ ASE's sign). Uncertainty is `gamma` (per atom, dimensionless) and `gamma_max`.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -79,16 +80,24 @@ def new_frame(
     return frame
 
 
+def plane_gaps(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
+    """Per axis of a cell, in A: the widest gap between atoms along the normal of lattice planes, and their distance.
+
+    Gaps go across the cell's boundary. A cell without volume is all gap: infinite gaps, distances 0.
+    """
+    if abs(atoms.cell.volume) < 1e-6:
+        return np.full(3, np.inf), np.zeros(3)
+    distances = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
+    scaled = np.sort(atoms.get_scaled_positions(wrap=True), axis=0)
+    return np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0).max(axis=0) * distances, distances
+
+
 def plane_distances(atoms: Atoms) -> np.ndarray:
     """Distances (A) of the lattice planes of a cell, 0 in directions that hold vacuum: those need one k-point only.
 
     Vacuum is the largest gap between atoms along a plane normal, across the cell's boundary too, above 6 A.
     """
-    if abs(atoms.cell.volume) < 1e-6:
-        return np.zeros(3)
-    distances = 1.0 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1)
-    scaled = np.sort(atoms.get_scaled_positions(wrap=True), axis=0)
-    gaps = np.diff(np.vstack([scaled, scaled[:1] + 1.0]), axis=0).max(axis=0) * distances
+    gaps, distances = plane_gaps(atoms)
     return np.round(np.where(gaps > VACUUM_ANGSTROM, 0.0, distances), 6)
 
 
@@ -127,6 +136,13 @@ def write_frames(path: str | os.PathLike[str], frames: Iterable[Atoms]) -> None:
     with atomic_path(path) as temporary:
         if frames:
             write(temporary, [_without_empty_words(frame) for frame in frames], format="extxyz", write_results=False)
+
+
+def frame_text(frame: Atoms) -> str:
+    """One frame as `write_frames` writes it, for files that grow frame by frame."""
+    text = io.StringIO()
+    write(text, _without_empty_words(frame), format="extxyz", write_results=False)
+    return text.getvalue()
 
 
 def _without_empty_words(frame: Atoms) -> Atoms:

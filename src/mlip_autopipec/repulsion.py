@@ -6,7 +6,7 @@ The same function is subtracted before a fit, added by our calculator and writte
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations_with_replacement
 from typing import Any
 
@@ -46,11 +46,16 @@ def screened_coulomb(r: np.ndarray, zi: np.ndarray, zj: np.ndarray) -> tuple[np.
 
 
 def zbl_pair(
-    r: np.ndarray, zi: np.ndarray, zj: np.ndarray, inner_angstrom: float, outer_angstrom: float
+    r: np.ndarray,
+    zi: np.ndarray,
+    zj: np.ndarray,
+    inner_angstrom: float | np.ndarray,
+    outer_angstrom: float | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Energy (eV) of pairs and its derivative (eV/A): zero beyond `outer`, ZBL shifted by a constant below `inner`.
 
-    Between the two a polynomial brings energy, force and curvature to zero (LAMMPS manual, pair_style zbl).
+    Between the two a polynomial brings energy, force and curvature to zero (LAMMPS manual, pair_style zbl). The two
+    radii (A) are numbers, or arrays like r.
     """
     r, zi, zj = (np.asarray(x, dtype=float) for x in (r, zi, zj))
     energy, slope, _ = screened_coulomb(r, zi, zj)
@@ -75,8 +80,8 @@ def pairs_within(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.n
     return first, second, r, vector
 
 
-class Repulsion(Calculator, ABC):
-    """ASE calculator of a repulsive pair energy; what a kind of repulsion is, its subclasses say."""
+class PairEnergy(Calculator, ABC):
+    """ASE calculator of a pair energy; what a pair has, its subclasses say."""
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012 - ASE's way
 
@@ -88,14 +93,6 @@ class Repulsion(Calculator, ABC):
     @abstractmethod
     def pair(self, r: np.ndarray, zi: np.ndarray, zj: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Energy (eV) and its derivative (eV/A) of pairs at distances r (A) with atomic numbers zi, zj."""
-
-    @abstractmethod
-    def lammps_style(self) -> str:
-        """What `pair_style hybrid/overlay` names after the machine-learned part."""
-
-    @abstractmethod
-    def lammps_coefficients(self, elements: Sequence[str]) -> list[str]:
-        """The lines that follow it, for atom types in the order of `elements`."""
 
     def calculate(self, atoms: Atoms | None = None, properties: Any = None, system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
@@ -115,6 +112,18 @@ class Repulsion(Calculator, ABC):
         self.results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
         if atoms.cell.rank == 3:
             self.results["stress"] = full_3x3_to_voigt_6_stress(virial / atoms.get_volume())
+
+
+class Repulsion(PairEnergy):
+    """A repulsive pair energy that LAMMPS has, too."""
+
+    @abstractmethod
+    def lammps_style(self) -> str:
+        """What `pair_style hybrid/overlay` names after the machine-learned part."""
+
+    @abstractmethod
+    def lammps_coefficients(self, elements: Sequence[str]) -> list[str]:
+        """The lines that follow it, for atom types in the order of `elements`."""
 
 
 class ZBL(Repulsion):
@@ -171,12 +180,8 @@ class LennardJones(Repulsion):
         return max(_MINIMUM * sigma for _, sigma in self.parameters_by_pair.values())
 
     def pair(self, r: np.ndarray, zi: np.ndarray, zj: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        r, zi, zj = np.asarray(r, dtype=float), np.asarray(zi, dtype=int), np.asarray(zj, dtype=int)
-        low, high = np.minimum(zi, zj), np.maximum(zi, zj)
-        kinds, which = np.unique(low * 1000 + high, return_inverse=True)
-        values = np.array([self._of(chemical_symbols[k // 1000], chemical_symbols[k % 1000]) for k in kinds])
-        epsilon, sigma = values[which.ravel()].T
-        return wca_pair(r, epsilon, sigma)
+        epsilon, sigma = by_pair(self._of, zi, zj)
+        return wca_pair(np.asarray(r, dtype=float), epsilon, sigma)
 
     def _of(self, a: str, b: str) -> tuple[float, float]:
         name = pair_name(a, b)
@@ -193,6 +198,45 @@ class LennardJones(Repulsion):
             epsilon, sigma = self._of(a, b)
             lines.append(f"pair_coeff      {i + 1} {j + 1} lj/cut {epsilon} {sigma} {_MINIMUM * sigma}")
         return [*lines, "pair_modify     pair lj/cut shift yes"]
+
+
+class PairwiseZBL(PairEnergy):
+    """The switched ZBL repulsion with radii of each pair of elements; LAMMPS has one pair of radii for all.
+
+    Args:
+        radii_angstrom: by pair of elements in alphabetical order, 'O-Si': (inner, outer), A, see `zbl_pair`.
+    """
+
+    def __init__(self, radii_angstrom: Mapping[str, Sequence[float]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.radii_by_pair = {name: (float(inner), float(outer)) for name, (inner, outer) in radii_angstrom.items()}
+        if not radii_angstrom or not all(0 < inner < outer for inner, outer in self.radii_by_pair.values()):
+            raise ValueError(f"0 < inner < outer is needed for every pair, not {radii_angstrom}")
+
+    @property
+    def reach_angstrom(self) -> float:
+        return max(outer for _, outer in self.radii_by_pair.values())
+
+    def pair(self, r: np.ndarray, zi: np.ndarray, zj: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inner, outer = by_pair(self._of, zi, zj)
+        return zbl_pair(r, zi, zj, inner, outer)
+
+    def _of(self, a: str, b: str) -> tuple[float, float]:
+        name = pair_name(a, b)
+        if name not in self.radii_by_pair:
+            raise DataError(f"the ZBL repulsion has no radii for {name}")
+        return self.radii_by_pair[name]
+
+
+def by_pair(
+    parameters: Callable[[str, str], Sequence[float]], zi: np.ndarray, zj: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two parameters of each of some pairs of atoms (atomic numbers zi, zj), by the symbols of the pair."""
+    zi, zj = np.asarray(zi, dtype=int), np.asarray(zj, dtype=int)
+    kinds, which = np.unique(np.minimum(zi, zj) * 1000 + np.maximum(zi, zj), return_inverse=True)
+    values = np.array([parameters(chemical_symbols[k // 1000], chemical_symbols[k % 1000]) for k in kinds])
+    first, second = values[which.ravel()].T
+    return first, second
 
 
 def wca_pair(r: np.ndarray, epsilon: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

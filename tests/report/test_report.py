@@ -18,10 +18,11 @@ from mlip_autopipec.config import cautions, expand
 from mlip_autopipec.console import end_text
 from mlip_autopipec.errors import InputFileError
 from mlip_autopipec.report import Summary, write_report
+from mlip_autopipec.report.doubts import noisy_labels, smeared_atoms
 from mlip_autopipec.report.figures import birch_murnaghan
 from mlip_autopipec.report.page import render
 from mlip_autopipec.report.records import read_records
-from mlip_autopipec.report.summary import build_summary, noisy_labels, smeared_atoms
+from mlip_autopipec.report.summary import build_summary
 from mlip_autopipec.report.words import headline, number, units
 from mlip_autopipec.validation.eos import fit_eos
 
@@ -92,7 +93,7 @@ def test_page_says_the_verdict_in_words_and_shows_every_section(full):
     assert "Volumes from 15 % below to 15 % above" in page.text
     assert "SCF did not converge in 80 iterations, nor with a smaller mixing" in page.text  # quarantine
     assert "Pulay stress" in page.text
-    assert "a force of 41.0 eV/A (limit 30.0)" in page.text  # why the surrogate's walker stopped
+    assert "a force of 41.0 eV/Å (limit 30.0)" in page.text  # why the surrogate's walker stopped
     assert "pair_coeff 1 1 zbl 29 29" in page.text
     assert [a["alt"].split(" ")[0] for t, a in page.tags if t == "img"] == [
         "Energy", "Force", "Energy", "Force", "Histogram", "Energy",

@@ -26,7 +26,10 @@ SMALL = {
             "melt": 0, "quench": 0,
         },
     },
-    "exploration": {"temperatures_k": [600], "walkers_per_temperature": 1, "steps": 20},
+    "exploration": {
+        "temperatures_k": [600], "walkers_per_temperature": 1, "steps": 20,
+        "walks": {"heat": 1, "quench": 0, "strains": 0, "paths": 0},
+    },
     "test": {"temperatures_k": [500], "steps": 20, "frames": 1},
     "sampling": {"always": ["crystal", "volume"]},
     "active_learning": {"labels_first": 9, "label_budget": 9, "generations_max": 1},
@@ -51,7 +54,10 @@ def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_clust
         tmp_path,
         tmp_path / "small.yaml",
         profile="slurm",
-        options=("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"),
+        options=(
+            *("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"),
+            *("--groups", "explore=walkers", "--group-components", "walkers=2"),
+        ),
         env=slurm_cluster.env,
         timeout=1400,
     )
@@ -73,6 +79,7 @@ def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_clust
             "validate",
         )
     }
+    print(sorted({job["Comment"] for job in jobs}))
     run = tmp_path / "results" / "slurm"
     batches = {"atoms": 1, "gen0": 9, "test": 1, "eos": 5}
     for batch, number in batches.items():

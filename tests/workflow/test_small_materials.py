@@ -13,7 +13,12 @@ from mlip_autopipec.report import Summary
 pytestmark = [pytest.mark.pipeline, needs_pw, pytest.mark.timeout(1800)]
 
 LOOP = {
-    "exploration": {"temperatures_k": [300], "walkers_per_temperature": 1, "steps": 20},
+    "exploration": {
+        "temperatures_k": [300],
+        "walkers_per_temperature": 1,
+        "steps": 20,
+        "walks": {"heat": 0, "strains": 0},
+    },
     "test": {"temperatures_k": [300], "steps": 20, "frames": 2},
     "active_learning": {"labels_first": 10, "labels_per_generation": 2, "label_budget": 10, "generations_max": 1},
     "training": {"degrees": [[6, 4]], "environments_per_function": 0.5},

@@ -261,6 +261,24 @@ def of_the_loop(wildcards):
         "eos_labels": f"{RUN}/validation/eos_dft.json",
         "elastic": f"{RUN}/validation/elastic.json",
         "audit": f"{RUN}/audit.json",
+        "map": f"{RUN}/map.json",
+    }
+
+
+def of_the_map(wildcards):
+    """What was seen, asked for, labelled and found uncertain."""
+    last = last_generation()
+    generations = range(last + 1)
+    return {
+        "map": f"{RUN}/candidates_map.npz",
+        "record": f"{RUN}/candidates.json",
+        "candidates": f"{RUN}/candidates.extxyz",
+        "frames": [f"{RUN}/frames/gen{gen}.extxyz" for gen in generations],
+        "selections": [f"{RUN}/frames/gen{gen}.json" for gen in generations],
+        "dataset": f"{RUN}/dataset_gen{last}.extxyz",
+        "quarantine": f"{RUN}/quarantine_gen{last}.extxyz",
+        "simulated": [path for gen in generations for path in simulated(gen, "extxyz")],
+        "test": f"{RUN}/testset.extxyz",
     }
 
 

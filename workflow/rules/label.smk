@@ -78,6 +78,7 @@ checkpoint select:
         labels_first=LIMITS.labels_first,
         labels_per_generation=LIMITS.labels_per_generation,
         label_budget=LIMITS.label_budget,
+        seed=CONFIG.seed,
     message:
         "Generation {wildcards.gen}: selecting frames to label"
     script:

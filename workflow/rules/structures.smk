@@ -26,6 +26,7 @@ rule relax:
     """Parents of one source, relaxed with the surrogate; a source that fails says so in its record."""
     input:
         files=PARENT_FILES,
+        model=MODEL_FILES,
     output:
         frames=f"{RUN}/parents/{{source}}.extxyz",
         record=f"{RUN}/parents/{{source}}.json",
@@ -41,7 +42,7 @@ rule relax:
     params:
         material=MATERIAL,
         settings=CONFIG.structures.model_dump(exclude=NOT_OF_A_SOURCE),
-        surrogate=CONFIG.exploration.surrogate,
+        surrogate=SURROGATE,
         seed=CONFIG.seed,
     message:
         "Relaxing parents: {wildcards.source}"
@@ -77,6 +78,7 @@ rule generate:
     """What one generator makes of the parents; a generator that fails says so in its record."""
     input:
         parents=f"{RUN}/parents.extxyz",
+        model=MODEL_FILES,
     output:
         frames=f"{RUN}/structures/{{generator}}.extxyz",
         record=f"{RUN}/structures/{{generator}}.json",
@@ -93,7 +95,7 @@ rule generate:
         material=MATERIAL,
         number=lambda wildcards: CONFIG.structures.counts[wildcards.generator],
         settings=CONFIG.structures.model_dump(exclude=NOT_OF_THE_GENERATORS),
-        surrogate=CONFIG.exploration.surrogate,
+        surrogate=SURROGATE,
         seed=CONFIG.seed,
     message:
         "Generating structures: {params.number} {wildcards.generator}"

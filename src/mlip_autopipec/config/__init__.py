@@ -9,6 +9,7 @@ from mlip_autopipec.config.own_data import DATA_KEYS, DataConfig, DataTraining, 
 from mlip_autopipec.config.own_data import files_of as own_data_files
 from mlip_autopipec.config.plan import walker_names
 from mlip_autopipec.config.pseudopotentials import missing_pseudopotentials
+from mlip_autopipec.config.walks import md_walks, walk_plans
 
 __all__ = [
     "DATA_KEYS",
@@ -21,8 +22,10 @@ __all__ = [
     "expand",
     "expand_with_data",
     "inferred_summary",
+    "md_walks",
     "missing_pseudopotentials",
     "own_data_files",
+    "walk_plans",
     "walker_names",
     "write_dump",
 ]

@@ -9,11 +9,12 @@ from mlip_autopipec.config.fetching import how_to_install, to_fetch
 from mlip_autopipec.config.full import Config
 from mlip_autopipec.config.label_source import LabelSource, label_source
 from mlip_autopipec.config.pseudopotentials import functional_of, missing_pseudopotentials, unconverged_files
+from mlip_autopipec.surrogates.known import SURROGATES
 
 HEAVY_FROM = 72  # Hf: spin-orbit coupling moves energies by 10 meV/atom and more
 # Elements with an SSSP pseudopotential that the surrogate was not trained on (MPtrj: Deng et al., Nat. Mach. Intell.
 # 5, 1031 (2023)).
-UNKNOWN_TO_SEVENNET = frozenset({"Po", "At", "Rn", "Fr", "Ra", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr"})
+UNKNOWN_TO_SURROGATES = frozenset({"Po", "At", "Rn", "Fr", "Ra", "Am", "Cm", "Bk", "Cf", "Es", "Fm", "Md", "No", "Lr"})
 # Structure types of sheets. Those of the second line are layered with large soft anions (CdI2, CdCl2, BiI3, GeS, BiOCl)
 # and are not with oxygen and fluorine.
 LAYERED = frozenset({"A9", "A17", "B_k", "C7", "C33", "B10"})
@@ -116,7 +117,7 @@ def _of_a_teacher(config: Config, source: LabelSource) -> list[str]:
 
 
 def _unknown_to_the_surrogate(config: Config) -> list[str]:
-    unknown = [s for s in config.elements if s in UNKNOWN_TO_SEVENNET]
-    if not unknown or config.exploration.surrogate != "sevennet-0":
+    unknown = [s for s in config.elements if s in UNKNOWN_TO_SURROGATES]
+    if not unknown or config.exploration.surrogate not in SURROGATES:
         return []
     return [f"the surrogate {config.exploration.surrogate} does not know {', '.join(unknown)}: nothing can run."]

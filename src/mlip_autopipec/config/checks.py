@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from mlip_autopipec.config import molecules, own_structures, prototype_names
 from mlip_autopipec.config.choice import Choice
@@ -13,6 +15,7 @@ from mlip_autopipec.config.label_source import SURROGATE_NAMES
 from mlip_autopipec.config.own_data import files_of
 from mlip_autopipec.config.sites import shared_sites
 from mlip_autopipec.errors import ConfigError, nearest
+from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES
 
 
 def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
@@ -27,6 +30,7 @@ def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
     """
     _check_class(config)
     _check_engine(config)
+    _check_surrogate(config)
     _check_elements(config)
     _check_sources(config)
     for name in config.structures.prototypes:
@@ -56,6 +60,22 @@ def _check_class(config: Config) -> None:
         raise ConfigError(
             "class", classes, f"an alloy has several elements, and {config.composition} has one",
             "Write all elements in composition, or leave class out.",
+        )  # fmt: skip
+
+
+def _check_surrogate(config: Config) -> None:
+    name, key = config.exploration.surrogate, "exploration.surrogate"
+    if name in SURROGATES:
+        return
+    path = Path(name).expanduser()
+    if os.sep in name or path.suffix in MODEL_SUFFIXES or path.is_file():
+        if not path.is_file():
+            raise ConfigError(key, name, "no such file", "Paths are relative to where snakemake is started.")
+    elif not all(name.partition(":")):
+        raise ConfigError(
+            key, name, "no such surrogate",
+            f"Known: {', '.join(sorted(SURROGATES))}; or the path of a model file ({', '.join(MODEL_SUFFIXES)}), or "
+            f"'package.module:Name' of an ASE calculator.{nearest(name, SURROGATES)}",
         )  # fmt: skip
 
 

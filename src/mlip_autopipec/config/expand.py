@@ -18,6 +18,7 @@ from mlip_autopipec.config import (  # noqa: F401 - each of rules_* registers it
     rules_spin,
     rules_structures,
     rules_training,
+    rules_walks,
 )
 from mlip_autopipec.config.checks import check_together
 from mlip_autopipec.config.choice import Choice, collect, nest

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from mlip_autopipec.config.composition import amounts_of
+from mlip_autopipec.config.exploring import Exploration as Exploration
+from mlip_autopipec.config.exploring import Sampling as Sampling
+from mlip_autopipec.config.exploring import Test as Test
 from mlip_autopipec.config.kinds import (
     AtLeastOne,
     Classes,
@@ -31,7 +34,6 @@ from mlip_autopipec.config.kinds import (
     Temperatures,
     Trainer,
     Tried,
-    Words,
     alone,
     in_order,
     nested,
@@ -92,47 +94,6 @@ class Structures(Section):
     )
     cluster_sizes: Counts = Field([2, 3, 4], description="Molecules (or atoms) of the clusters.")
     condensed_molecules: Count = Field(description="Molecules in a cell of the condensed phase.")
-
-
-class Exploration(Section):
-    """Molecular dynamics with a universal surrogate."""
-
-    surrogate: Literal["sevennet-0"] = Field("sevennet-0", description="Universal potential that drives the walkers.")
-    temperatures_k: Temperatures = Field(description="Temperatures of the walkers, K.")
-    walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
-    steps: Count = Field(1000, description="MD steps of a walker.")
-    timestep_fs: Positive = Field(description="MD time step, fs.")
-    friction_per_ps: Positive = Field(10.0, description="Friction of the Langevin thermostat, 1/ps.")
-    interval_steps: Count = Field(10, description="A frame is kept every so many steps.")
-    minimum_distance_fraction: Fraction = Field(
-        0.6, description="A walker stops when a distance falls below this fraction of the sum of covalent radii."
-    )
-    maximum_force_ev_per_angstrom: Positive = Field(30.0, description="A walker stops above this force, eV/A.")
-
-
-class Test(Section):
-    """The held-out test set: its own trajectories, which no selection ever sees."""
-
-    temperatures_k: Temperatures = Field(description="Temperatures of the test walkers, K.")
-    steps: Count = Field(500, description="MD steps of a test walker.")
-    frames: Count = Field(30, description="Frames labelled for the test, spread evenly over the test walkers.")
-
-
-class Sampling(Section):
-    """Choosing few, diverse frames among many."""
-
-    method: Literal["direct"] = Field("direct", description="DIRECT: PCA, BIRCH clusters, one frame per cluster.")
-    candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
-    always: Words = Field(
-        ["crystal", "molecule", "volume", "strain"],
-        description="Types of frames that are always chosen: ideal crystals at all volumes and strains, which no "
-        "walker meets and elastic constants rest on, and the molecule. Taken round-robin, those of the reference "
-        "first, at most half of the candidates.",
-    )
-    soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
-    soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
-    soap_l_max: Count = Field(4, description="Largest angular momentum of SOAP.")
-    soap_sigma_angstrom: Positive = Field(0.4, description="Width of SOAP's atomic Gaussians, A.")
 
 
 class Grades(Section):

@@ -37,6 +37,9 @@ BUILT_IN_TRAINERS = ("linear-ace", "pacemaker")
 TRAINER_GROUP = "mlip_autopipec.trainers"  # entry points of other packages
 BUILT_IN_ENGINES = ("espresso", "calculator", "vasp")
 ENGINE_GROUP = "mlip_autopipec.labellers"  # entry points of other packages
+BUILT_IN_SAMPLERS = ("direct", "farthest-point", "d-optimal", "random", "stratified-random")
+SAMPLER_GROUP = "mlip_autopipec.samplers"  # entry points of other packages
+WALKS = ("heat", "quench", "swaps", "cells", "strains", "paths")  # beside plain molecular dynamics
 
 
 def known_trainer(name: str) -> str:
@@ -45,6 +48,16 @@ def known_trainer(name: str) -> str:
 
 def known_engine(name: str) -> str:
     return _known(name, "labelling engine", BUILT_IN_ENGINES, ENGINE_GROUP)
+
+
+def known_sampler(name: str) -> str:
+    return _known(name, "sampler", BUILT_IN_SAMPLERS, SAMPLER_GROUP)
+
+
+def known_walk(name: str) -> str:
+    if name not in WALKS:
+        raise ValueError(f"{name!r} is no kind of walker. Known: {', '.join(WALKS)}.{nearest(name, WALKS)}")
+    return name
 
 
 def _known(name: str, what: str, built_in: tuple[str, ...], group: str) -> str:
@@ -67,6 +80,10 @@ def known_generator(name: str) -> str:
 def in_order(counts: dict[str, int]) -> dict[str, int]:
     """The order must not depend on how a file was written: files would be made again."""
     return {name: counts[name] for name in GENERATORS if name in counts}
+
+
+def walks_in_order(counts: dict[str, int]) -> dict[str, int]:
+    return {name: counts[name] for name in WALKS if name in counts}
 
 
 def known_symbol(name: str) -> str:
@@ -96,6 +113,7 @@ Tried = Annotated[
 ]
 Trainer = Annotated[str, AfterValidator(known_trainer)]
 Engine = Annotated[str, AfterValidator(known_engine)]
+Sampler = Annotated[str, AfterValidator(known_sampler)]
 MagneticState = Literal["high", "low", "antiferro", "ferri"]
 MagneticStates = Annotated[
     list[MagneticState], BeforeValidator(listed, json_schema_input_type=MagneticState | list[MagneticState])
@@ -120,6 +138,12 @@ GENERATORS = (
 )  # fmt: skip
 VACUUM_ANGSTROM = 6.0  # the gap from which on a frame counts as having vacuum; frames.VACUUM_ANGSTROM
 Temperatures = Annotated[Tried, AfterValidator(apart)]
+Pressures = Annotated[
+    list[FiniteFloat], Field(min_length=1), BeforeValidator(alone, json_schema_input_type=float | list[float])
+]
+Walkers = Annotated[
+    dict[Annotated[str, AfterValidator(known_walk)], Annotated[int, Field(ge=0)]], AfterValidator(walks_in_order)
+]
 
 
 class Section(BaseModel):

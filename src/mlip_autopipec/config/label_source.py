@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlip_autopipec.config.labelling import Labelling
+from mlip_autopipec.surrogates.known import SURROGATES
 
-SURROGATE_NAMES = {"sevennet-0": "SevenNet-0"}
+SURROGATE_NAMES = {name: known.title.partition(" (")[0] for name, known in SURROGATES.items()}
 # Packages by what their ASE calculators are.
 MACHINE_LEARNED = frozenset(
     {"sevenn", "mace", "chgnet", "matgl", "m3gnet", "fairchem", "orb_models", "mattersim", "nequip", "allegro",

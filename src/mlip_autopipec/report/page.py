@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from mlip_autopipec.artifacts import atomic_path, write_json
 from mlip_autopipec.config import Choice, Config, DataConfig
-from mlip_autopipec.report import audit, figures, own_data, tables, training, uncertainty, words
+from mlip_autopipec.report import audit, choice, figures, own_data, tables, training, uncertainty, walkers, words
 from mlip_autopipec.report.records import Records, read_records
 from mlip_autopipec.report.summary import Summary, build_summary
 from mlip_autopipec.report.teacher import column_of, source_of, worded
@@ -93,10 +93,11 @@ def render(config: Config | DataConfig, choices: dict[str, Choice], records: Rec
         generators=tables.generator_rows(records),
         spins=tables.spin_rows(records),
         types=tables.TYPES,
-        explored=tables.surrogate_rows(records),
+        explored=walkers.explored_rows(records),
         simulated=tables.simulation_rows(records),
         trust=uncertainty.section(records),
         choice=training.section(records),
+        chosen=choice.section(records),
         audit=audit.section(records),
         lammps=tables.lammps_lines(config),
         bundle=BUNDLE | (TRUST if records.uncertainty is not None else {}),

@@ -47,6 +47,7 @@ class Records:
     parents: Record | None = None
     structures: Record | None = None
     audit: Record | None = None
+    map: Record | None = None
 
     @property
     def generations(self) -> int:
@@ -148,6 +149,7 @@ def read_records(files: Mapping[str, Any]) -> Records:
         parents=read_json(_paths(files["parents"])[0]) if looped else None,
         structures=read_json(_paths(files["structures"])[0]) if looped else None,
         audit=read_json(_paths(files["audit"])[0]) if "audit" in files else None,
+        map=read_json(_paths(files["map"])[0]) if "map" in files else None,
     )
 
 

@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from mlip_autopipec.config import Config, DataConfig, cautions
+from mlip_autopipec.config import Config, DataConfig
 from mlip_autopipec.config.classify import classify
 from mlip_autopipec.report.audit import Audit, build_audit
+from mlip_autopipec.report.choice import Choosing, build_choosing
+from mlip_autopipec.report.doubts import label_cautions, mixed_labels, noisy_labels, smeared_atoms
 from mlip_autopipec.report.records import Records, finite
 from mlip_autopipec.report.teacher import source_of, worded
+from mlip_autopipec.report.walkers import reached_k
 
 
 def _finite_or_none(value: Any) -> Any:
@@ -226,6 +229,9 @@ class Summary(Part):
     )
     reason: str = Field(description="Why the loop ended, in words.")
     generations: int = Field(description="Generations made.")
+    sampling: Choosing | None = Field(
+        description="How the frames to be labelled were chosen; null for data of the user's own."
+    )
     labels: Labels = Field(description="Training labels.")
     label_source: SourceOfLabels | None = Field(description="What made the labels; null for data of the user's own.")
     label_core_hours: float = Field(
@@ -276,6 +282,7 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "converged": None if alone else records.assessment["converged"],
             "reason": NO_LOOP if alone else records.assessment["reason"],
             "generations": records.generations,
+            "sampling": build_choosing(records),
             "labels": counts | {"by_generation": records.labels_by_generation(), "quarantine": records.quarantine()},
             "label_source": None
             if source is None
@@ -303,55 +310,6 @@ def build_summary(config: Config | DataConfig, records: Records) -> Summary:
             "scope": [worded(one, source) for one in records.verdict.get("scope", [])],
         }
     )
-
-
-def label_cautions(config: Config | DataConfig) -> list[str]:
-    """Limits of the labels by `config.cautions`, without what matters only before there are labels."""
-    if isinstance(config, DataConfig):
-        return []
-    # the report may be made where the pseudopotentials are not
-    return [one for one in cautions(config) if not one.startswith("pseudopotentials are missing")]
-
-
-def mixed_labels(audit: dict[str, Any] | None) -> list[str]:
-    """A failure where labels of one run lie on different potential energy surfaces: its errors then say nothing."""
-    mixed = "" if audit is None else audit.get("mixed_settings", "")
-    return (
-        [
-            f"the labels of dataset, test set and references were made with different settings: {mixed}; errors and "
-            "properties compare what cannot be compared. Give the run another name and make all labels with one"
-        ]
-        if mixed
-        else []
-    )
-
-
-def noisy_labels(audit: dict[str, Any] | None, test: dict[str, Any]) -> list[str]:
-    """A caution where the labels' own noise is larger than the errors on the test set, which have the same settings."""
-    noise = None if audit is None else audit["noise"]
-    if noise is None or not noise["measured"]:
-        return []
-    energy, force = noise["energy_mev_per_atom"], noise["force_mev_per_angstrom"]
-    errors = test.get("energy_rmse_mev_per_atom"), test.get("force_rmse_mev_per_angstrom")
-    if all(error is None or error >= own for error, own in zip(errors, (energy, force), strict=True)):
-        return []
-    return [
-        f"labels are not converged to the errors of the potential: {len(noise['frames'])} of them run again at tighter "
-        f"settings differ by {energy:.1f} meV/atom (constants taken out) and {force:.0f} meV/A of a force component; "
-        "the test errors are against labels of the same settings and do not show it. labelling.protocol, the cutoffs "
-        "and k-points say how good labels are"
-    ]
-
-
-def smeared_atoms(dataset: dict[str, Any]) -> list[str]:
-    """A warning for each isolated atom whose kept state has smeared occupations."""
-    return [
-        f"The energy of the isolated {symbol} atom (moment {one['moment']}) is of smeared occupations: with whole ones "
-        "it did not converge, and it may not be the atom's ground state. Cohesive energies refer to it."
-        for symbol, states in dataset.get("isolated_atoms_spin", {}).items()
-        for one in states
-        if one["kept"] and one.get("occupations") == "smearing"
-    ]
 
 
 def _material_class(config: Config | DataConfig) -> list[str]:
@@ -394,7 +352,7 @@ def _constants(elastic: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def data_range(config: Config | DataConfig, records: Records) -> DataRange:
-    """What the training data cover; cells keep their volume in every walk, so the starting cells give its range."""
+    """What the training data cover; the range of volumes is that of the starting cells, walkers may go further."""
     frames = records.evaluation["train_frames"]
     strained = isinstance(config, Config) and {row["config_type"] for row in frames} & {"volume", "rattle"}
     change = config.structures.volume_strain_max if isinstance(config, Config) and strained else None
@@ -404,14 +362,13 @@ def data_range(config: Config | DataConfig, records: Records) -> DataRange:
     return DataRange(
         volume_change=None if change is None else (-change, change),
         pressure_gpa=(min(pressures), max(pressures)) if pressures else None,
-        explored_k=_extent(records.explored),
-        simulated_k=_extent(latest),
+        explored_k=_extent([t for one in records.explored for t in reached_k(one)]),
+        simulated_k=_extent([one["temperature_k"] for one in latest]),
         quiet_k=sorted({one["temperature_k"] for one in latest} - uneasy),
     )
 
 
-def _extent(walkers: list[dict[str, Any]]) -> tuple[float, float] | None:
-    temperatures = [one["temperature_k"] for one in walkers]
+def _extent(temperatures: list[float]) -> tuple[float, float] | None:
     return (min(temperatures), max(temperatures)) if temperatures else None
 
 

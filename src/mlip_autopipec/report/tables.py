@@ -143,11 +143,6 @@ def spin_rows(records: Records) -> list[Record]:
     return rows
 
 
-def surrogate_rows(records: Records) -> list[Record]:
-    """The surrogate's walkers, coldest first."""
-    return sorted(records.explored, key=lambda one: (one["temperature_k"], one["walker"]))
-
-
 def simulation_rows(records: Records) -> list[Record]:
     """The potential's walkers by generation, coldest first, with the largest gamma each met."""
     walkers = sorted(records.simulated, key=lambda one: (one["generation"], one["temperature_k"], one["walker"]))

@@ -1,0 +1,15 @@
+"""Make the vectors that the frames of one file are told apart by."""
+
+from mlip_autopipec.console import job
+
+with job(snakemake.log[0]):
+    from pathlib import Path
+
+    from mlip_autopipec.config import expand
+    from mlip_autopipec.sampling import describe, describer
+    from mlip_autopipec.surrogates import loader_of_invariants
+
+    config, frames = expand(snakemake.config)[0], snakemake.input.frames
+    load = loader_of_invariants(config.exploration, config.elements)
+    known = Path(frames).with_suffix(".invariants.npz")  # left by a walker, where it had them
+    describe(frames, snakemake.output.features, describer(config.sampling, config.elements, load), known)
