@@ -247,7 +247,7 @@ def measure(bench: Bench, methods: Iterable[str], path: Path) -> None:
 
 def crossing(curve: Array, target: float) -> float:
     """Labels at which a curve (labels,) first reaches the target, by log-log interpolation; inf if it never does."""
-    below = np.flatnonzero(curve <= target)
+    below = np.flatnonzero(curve <= target * (1 + 1e-9))
     if not len(below):
         return float("inf")
     k = int(below[0])

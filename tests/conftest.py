@@ -19,6 +19,7 @@ def labelled() -> list[Atoms]:
     return argon_frames(40)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (pytest-xdist, --dist loadgroup) a file's tests stay together, as do all that start Slurm.
 

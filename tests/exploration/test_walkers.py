@@ -13,7 +13,7 @@ from mlip_autopipec.dynamics import choose_start
 from mlip_autopipec.errors import ConfigError, DataError
 from mlip_autopipec.exploration import ensembles, spread, walk
 from mlip_autopipec.features import structure_vector
-from mlip_autopipec.frames import new_frame, read_frames
+from mlip_autopipec.frames import new_frame, plane_distances, read_frames
 from mlip_autopipec.integrators import kinetic_temperature_k
 from mlip_autopipec.surrogates import identity, invariants, load_surrogate
 
@@ -74,6 +74,16 @@ def test_a_walked_frame_keeps_the_mesh_of_its_start(walked):
     strained.info["plane_distances"] = np.array([5.0, 5.1, 0.0])
     frames, _ = walked([strained], argon_calculator(), steps=10)
     np.testing.assert_allclose(frames[0].info["plane_distances"], [5.0, 5.1, 0.0])
+
+
+def test_a_frame_whose_cell_has_shrunk_too_far_gets_a_mesh_of_its_own(walked):
+    longer = start()[0]  # 5.2 A
+    for before, own in ((6.0, False), (7.0, True)):
+        longer.info["plane_distances"] = np.array([5.2, 5.2, before])
+        frames, _ = walked([longer], argon_calculator(), steps=10)
+        expected = plane_distances(frames[0]) if own else [5.2, 5.2, before]
+        np.testing.assert_allclose(frames[0].info["plane_distances"], expected, atol=1e-6)
+        assert frames[0].info["parent"] == longer.info["uid"]
 
 
 def test_seed_and_name_decide_the_walk(walked):

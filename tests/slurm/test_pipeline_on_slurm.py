@@ -79,7 +79,9 @@ def test_a_small_loop_runs_as_slurm_jobs_and_survives_refused_labels(slurm_clust
             "validate",
         )
     }
-    print(sorted({job["Comment"] for job in jobs}))
+    grouped = [job for job in jobs if job["Comment"] == "rule_walkers_explore"]
+    assert len(grouped) == 1, "both walkers go in one job"
+    assert len(list((tmp_path / "results" / "slurm" / "explored").glob("*.extxyz"))) == 2
     run = tmp_path / "results" / "slurm"
     batches = {"atoms": 1, "gen0": 9, "test": 1, "eos": 5}
     for batch, number in batches.items():

@@ -27,12 +27,22 @@ def test_bonds_are_the_shortest_of_all_frames_and_radii_where_there_is_none():
     bonds = shortest_bonds([salt, pressed])
     radius = {s: covalent_radii[atomic_numbers[s]] for s in ("Na", "Cl")}
     assert bonds["Cl-Na"] == pytest.approx(2.70)
-    assert bonds["Na-Na"] == pytest.approx(5.40 / 2**0.5)  # 1.15 of the sum of the radii
+    assert bonds["Na-Na"] == pytest.approx(2 * radius["Na"])  # 1.15 of it, but Na's nearest neighbour is Cl
     assert bonds["Cl-Cl"] == pytest.approx(2 * radius["Cl"])  # 1.87 of it: no bond
     water = molecule("H2O", vacuum=4.0)
     assert shortest_bonds([water])["H-O"] == pytest.approx(0.969, abs=2e-3)
     assert shortest_bonds([water])["O-O"] == pytest.approx(2 * covalent_radii[8])
     assert shortest_bonds([]) == {}
+
+
+def test_ions_of_one_sign_are_no_bond_but_end_below_their_distance():
+    """Na-Na is 1.20 of the sum of the radii in rock salt, 0.84 of it in antifluorite, and nearest in neither."""
+    radius = covalent_radii[atomic_numbers["Na"]]
+    assert shortest_bonds([bulk("NaCl", "rocksalt", a=5.64)])["Na-Na"] == pytest.approx(2 * radius)
+    oxide = bulk("ONa2", "fluorite", a=5.55)
+    assert shortest_bonds([oxide])["Na-Na"] == pytest.approx(5.55 / 2)
+    laves = Atoms("CuMg", positions=[[0, 0, 0], [0, 0, 2.92]], cell=[9, 9, 9], pbc=True)
+    assert shortest_bonds([laves])["Cu-Mg"] == pytest.approx(2.92)
 
 
 @pytest.mark.parametrize("factor", [0.98, 1.0, 1.1])

@@ -21,10 +21,13 @@ from mlip_autopipec.exploration.progress import Reporter
 from mlip_autopipec.exploration.shape import shape
 from mlip_autopipec.exploration.streams import Stream
 from mlip_autopipec.features import structure_vector
-from mlip_autopipec.frames import new_frame
+from mlip_autopipec.frames import PLANE_DISTANCES, new_frame, plane_gaps
 from mlip_autopipec.seeds import generator
 
 _STEPPER, _RESULT = "stepper_", "result_"
+# A frame keeps its start's k-point mesh while its lattice planes are no nearer than this part of the start's: points
+# are at most a quarter farther apart than asked. All that strains and volumes of a crystal do is within.
+MESH_FITS = 0.8
 
 
 class Invariants(Protocol):
@@ -118,7 +121,7 @@ class Course:
             origin=self._origin(stepper),
             config_type=self._config_type,
             parent=self._start.info["uid"],
-            like=self._start if KINDS[self._plan.kind].keeps_mesh else None,
+            like=self._start if KINDS[self._plan.kind].keeps_mesh and self._mesh_fits() else None,
             surrogate_energy=energy,
         )
         stream.append(frame, self._vector())
@@ -126,6 +129,11 @@ class Course:
         reporter.seen(self.done, atoms, energy, stream.frames)
         if stream.due():
             stream.save(self._state(stepper), reporter.progress)
+
+    def _mesh_fits(self) -> bool:
+        """Whether the start's mesh is fine enough for the cell as it is now: some cells are crushed or flow."""
+        known = self._start.info.get(PLANE_DISTANCES)
+        return known is None or bool((plane_gaps(self._atoms)[1] >= MESH_FITS * np.asarray(known)).all())
 
     def _origin(self, stepper: Stepper) -> str:
         """What made a frame, in words that end in 'step <n>': frames of one origin are one trajectory."""

@@ -145,5 +145,7 @@ def _picked(
 
 
 def _why(members: int, rank: int) -> str:
-    of = f"of a cluster of {members} frame{'s' if members > 1 else ''} (DIRECT)"
+    if members == 1:
+        return "unlike all others: a cluster of its own (DIRECT)"
+    of = f"of a cluster of {members} frames (DIRECT)"
     return f"nearest to the centre {of}" if rank == 0 else f"number {rank + 1} {of}"

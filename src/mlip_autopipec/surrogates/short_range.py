@@ -16,6 +16,9 @@ from mlip_autopipec.repulsion import PairwiseZBL, pair_name, pairs_within
 END_PER_BOND = 0.75  # from this part of a bond on nothing is added
 WHOLE_PER_END = 0.6  # below this part of the end ZBL is whole; a polynomial between
 BONDED = 1.25  # pairs nearer than this times the sum of their covalent radii are bonded
+# ... if one is the other's nearest neighbour, within this factor: shells of close packing and bcc's eight. Ions of one
+# sign are no bond, however large their radii (Na-Na in rock salt: 1.41 of Na-Cl, 1.20 of the radii): they come nearer.
+NEAREST = 1.15
 
 
 def with_repulsion(calculator: Any, frames: Iterable[Atoms]) -> Any:
@@ -27,8 +30,9 @@ def with_repulsion(calculator: Any, frames: Iterable[Atoms]) -> Any:
 
     Args:
         calculator: the surrogate. A MACE model with a ZBL of its own (`pair_repulsion`) is returned as it is.
-        frames: relaxed structures. The bond of a pair is its shortest distance in them, if that is below 1.25 times
-            the sum of the covalent radii (Cordero et al., Dalton Trans. 2832 (2008)); else that sum.
+        frames: relaxed structures. The bond of a pair is its shortest distance in them, if it is among an atom's
+            nearest neighbours somewhere and below 1.25 times the sum of the covalent radii (Cordero et al., Dalton
+            Trans. 2832 (2008)); else that sum, or the shortest distance if that is less.
 
     Returns:
         A calculator with energy, energies, forces and stress as far as the surrogate has them; `invariants` and
@@ -52,16 +56,25 @@ def shortest_bonds(frames: Iterable[Atoms]) -> dict[str, float]:
     symbols = sorted({symbol for frame in frames for symbol in frame.get_chemical_symbols()})
     radius = {s: float(covalent_radii[atomic_numbers[s]]) for s in symbols}
     bonds = {pair_name(a, b): radius[a] + radius[b] for a, b in combinations_with_replacement(symbols, 2)}
-    found: dict[str, float] = {}
+    shortest: dict[str, float] = {}
+    bonded: set[str] = set()
     for frame in frames:
         reach = BONDED * 2 * max(radius[s] for s in set(frame.get_chemical_symbols()))
         first, second, r, _ = pairs_within(frame, reach)
+        nearest = np.full(len(frame), np.inf)
+        np.minimum.at(nearest, first, r)
         kinds = np.sort(np.stack([frame.numbers[first], frame.numbers[second]], axis=1), axis=1)
         for low, high in np.unique(kinds, axis=0):
-            shortest = float(r[(kinds[:, 0] == low) & (kinds[:, 1] == high)].min())
+            these = (kinds[:, 0] == low) & (kinds[:, 1] == high)
             name = pair_name(*(chemical_symbols[n] for n in (low, high)))
-            found[name] = min(shortest, found.get(name, np.inf))
-    return {name: found[name] if found.get(name, np.inf) <= BONDED * bond else bond for name, bond in bonds.items()}
+            shortest[name] = min(float(r[these].min()), shortest.get(name, np.inf))
+            touching = r[these & (r <= NEAREST * nearest[first])]
+            if touching.min(initial=np.inf) <= BONDED * bonds[name]:
+                bonded.add(name)
+    return {
+        name: shortest[name] if name in bonded else min(shortest.get(name, np.inf), radii)
+        for name, radii in bonds.items()
+    }
 
 
 class Shielded(Calculator):
