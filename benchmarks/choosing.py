@@ -314,6 +314,8 @@ def _lines(name: str, full: float, by: dict[str, Array]) -> list[str]:
 def _ratio(best: dict[str, float], draws: list[dict[str, float]], baseline: str, method: str) -> str:
     if method == baseline:
         return "1"
+    if not np.isfinite(best[baseline]) and not np.isfinite(best[method]):
+        return "neither"
     most = float(LABELS[-1])
 
     def ratio(one: dict[str, float]) -> float:

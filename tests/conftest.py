@@ -19,13 +19,7 @@ def labelled() -> list[Atoms]:
     return argon_frames(40)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (pytest-xdist, --dist loadgroup) a file's tests stay together, as do all that start Slurm.
-
-    Whole runs go first: they take minutes, and all that is short fills the time beside and after them.
-    """
-    for item in items:
-        group = "slurm" if item.get_closest_marker("slurm") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Whole runs go first: they take minutes, and what is short fills the time beside and after them where there are
+    several workers (pytest-xdist)."""
     items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("pipeline", "slurm")))

@@ -40,3 +40,18 @@ def test_what_stands_for_no_calculator_is_one_message_with_its_key(path, options
 def test_the_package_of_a_module():
     assert distribution_of("ase.calculators.emt")[0] == "ase"
     assert distribution_of("json") == ("", "")
+
+
+def test_an_option_that_the_calculator_does_not_know_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match=r"sigm.*sigma"):
+        make_calculator("ase.calculators.lj:LennardJones", {"sigm": 2.0}, key="k", options_key="o")
+
+
+def test_known_options_pass():
+    assert (
+        make_calculator("ase.calculators.lj:LennardJones", {"sigma": 2.0}, key="k", options_key="o").parameters.sigma
+        == 2.0
+    )
+    assert make_calculator(
+        "ase.calculators.emt:EMT", {"asap_cutoff": True}, key="k", options_key="o"
+    ).parameters.asap_cutoff

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
-from ase.calculators.calculator import BaseCalculator
+from ase.calculators.calculator import BaseCalculator, Calculator, FileIOCalculator
 
 from mlip_autopipec.errors import ConfigError, nearest
 
@@ -27,6 +28,7 @@ def make_calculator(
             no ASE calculator with energies and forces.
     """
     maker = named(path, key=key, names=names)
+    _refuse_unknown(maker, path, options, options_key)
     try:
         calculator = maker(**options)
     except Exception as error:  # the user's own code: whatever it raises, there is no calculator
@@ -35,6 +37,21 @@ def make_calculator(
             "Write the keyword arguments that it takes; paths are relative to where snakemake is started.",
         ) from None  # fmt: skip
     return checked(path, calculator, key=key)
+
+
+def _refuse_unknown(maker: Any, path: str, options: Mapping[str, Any], key: str) -> None:
+    """ASE's own calculators take any keyword argument and forget those that they do not know: a typing error would
+    change nothing, in silence. Programs that write input files want words that ASE does not list."""
+    known = dict(getattr(maker, "default_parameters", None) or {})
+    if not (known and isinstance(maker, type) and issubclass(maker, Calculator)) or issubclass(maker, FileIOCalculator):
+        return
+    known |= dict.fromkeys(inspect.signature(maker).parameters) | dict.fromkeys(
+        inspect.signature(Calculator).parameters
+    )
+    for name in options:
+        if name not in known:
+            words = ", ".join(word for word in known if word not in ("args", "kwargs"))
+            raise ConfigError(key, name, f"{path} has no such option", f"It has {words}.{nearest(name, known)}")
 
 
 def named(path: str, *, key: str, names: Collection[str] = ()) -> Any:

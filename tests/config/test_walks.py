@@ -71,3 +71,17 @@ def test_the_default_surrogate_is_the_best_whose_weights_are_here(monkeypatch, t
     assert "fetch mace-mp" in choices["exploration.surrogate"].why
     monkeypatch.setattr(rules_walks, "cached", lambda name: tmp_path / "model")
     assert expand({"composition": "Si"})[0].exploration.surrogate == "mace-mp"
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ({"sampling": {"always": ["volum"]}}, r"volum.*volume"),
+        ({"exploration": {"surrogate_sha256": "abc"}}, r"64 hexadecimal"),
+        ({"exploration": {"surrogate": "models/none.model"}}, r"no such file"),
+        ({"exploration": {"surrogate": "sevenet-0"}}, r"sevennet-0"),
+    ],
+)
+def test_what_would_be_ignored_or_fail_late_is_refused_at_the_start(written, says):
+    with pytest.raises(ConfigError, match=says):
+        expand({"composition": "Si", **written})

@@ -111,7 +111,7 @@ def test_several_paths_fall_and_frames_are_dense_where_they_do():
     stepper, found, atoms = walked(exploration())
     notes = stepper.notes()
     print(notes, len(found))
-    assert atoms.calc.count == sum(made for made, *_ in found)
+    assert atoms.calc.count == 1 + sum(made for made, *_ in found)  # and the start
     assert notes["paths"] >= 2
     assert notes["mean_fall_ev_per_atom"] > 0.3
     steep = [made for made, _, energy, _ in found if energy > 0.6]
@@ -131,12 +131,41 @@ def test_frames_above_the_force_limit_are_not_kept_but_the_walk_goes_on():
     assert max(force for *_, force in walked(exploration())[1]) > 1.5
 
 
+class Shifted(EMT):
+    """EMT whose energy jumps after the first evaluation: that of the start, by `shift` eV/atom."""
+
+    shift = 0.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        super().calculate(atoms, properties, system_changes)
+        if getattr(self, "begun", False):
+            self.results["energy"] += self.shift * len(self.atoms)
+        self.begun = True
+
+
+def test_frames_far_above_the_start_are_not_kept_and_those_far_below_are_a_hole(monkeypatch):
+    window = 0.3  # eV/atom; these paths begin above 0.6
+    monkeypatch.setattr("mlip_autopipec.exploration.paths.WINDOW_EV_PER_ATOM", window)
+    _, found, _ = walked(exploration())
+    start = EMT().get_potential_energy(bulk("Cu", "fcc", a=3.6))
+    kept = [energy for _, keep, energy, _ in found if keep]
+    assert kept
+    assert max(kept) <= start + window
+
+    class Hole(Shifted):
+        shift = -20.0
+
+    with pytest.raises(WalkEnded, match="collapsed: 20"):
+        walked(exploration(), calculator=Hole)
+
+
 def test_pressure_makes_denser_ends():
     def end_volume(pressure_gpa):
         atoms = bulk("Cu", "fcc", a=3.6, cubic=True)
         atoms.calc = Evaluations(EMT())
         stepper = paths(atoms, exploration(), Walk("paths-0", "paths", 300, 300, pressure_gpa=pressure_gpa))
         random = np.random.default_rng(2)
+        stepper.begin(atoms, random)
         ends = []
         for _ in range(150):
             stepper.advance(atoms, 10, random)
@@ -150,8 +179,11 @@ def test_pressure_makes_denser_ends():
 
 
 def test_collapse_and_numbers_that_are_none_end_paths_and_at_last_the_walk():
+    def only_the_start(atoms):
+        return 0.0 if abs(atoms.get_volume() - 2 * 3.6**3) < 1e-6 else np.nan
+
     with pytest.raises(WalkEnded, match=r"20 random arrangements in a row came to nothing \(no number: 20\)"):
-        walked(exploration(), calculator=lambda: Energy(lambda atoms: np.nan))
+        walked(exploration(), calculator=lambda: Energy(only_the_start))
 
     class Attraction(EMT):
         """Turns the world upside down: atoms fall into each other."""

@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from mlip_autopipec.config import expand
 from mlip_autopipec.errors import ConfigError, InputFileError
-from mlip_autopipec.surrogates import chosen_surrogate, identity
+from mlip_autopipec.surrogates import check_invariants, chosen_surrogate, identity
 
 
 def exploration(composition="Si", **more):
@@ -33,3 +33,9 @@ def test_what_cannot_be_is_said_before_anything_runs(mace_file):
         chosen_surrogate(exploration("CuAu", surrogate=str(mace_file)), ["Cu", "Au"])
     with pytest.raises(InputFileError, match="its SHA-256 is"):
         chosen_surrogate(exploration(surrogate=str(mace_file), surrogate_sha256="0" * 64), ["Si"])
+
+
+def test_a_surrogate_without_invariants_is_refused_before_it_walks_for_them(mace_file):
+    check_invariants(chosen_surrogate(exploration(surrogate=str(mace_file), device="cpu"), ["Si"]))
+    with pytest.raises(ConfigError, match=r"sampling.descriptor' = 'surrogate'.*Write soap"):
+        check_invariants(chosen_surrogate(exploration("Cu", surrogate="ase.calculators.emt:EMT"), ["Cu"]))

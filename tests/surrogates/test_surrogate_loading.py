@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,7 @@ class Trap:
         ("text", "no model file of PyTorch"),
         ("empty", "no model file of PyTorch"),
         ("cut", "cut short"),
+        ("damaged", "damaged: "),
         ("tensors", "neither a model of MACE nor a checkpoint of SevenNet"),
         ("deployed", "TorchScript"),
         ("part", "mace-torch cannot load it .TypeError: a LinearReadoutBlock"),
@@ -208,6 +210,8 @@ def test_a_file_that_is_no_model_is_one_sentence(what, said, mace_file, mace, tm
         path.touch()
     elif what == "cut":
         path.write_bytes(mace_file.read_bytes()[:-5000])
+    elif what == "damaged":  # PyTorch loads it, with other weights
+        path.write_bytes(with_other_weights(mace_file))
     elif what == "tensors":
         torch.save({"weights": torch.ones(3)}, path)
     elif what == "deployed":
@@ -220,6 +224,27 @@ def test_a_file_that_is_no_model_is_one_sentence(what, said, mace_file, mace, tm
         load_surrogate(str(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def with_other_weights(path):
+    """The bytes of a model file after one byte of its largest tensor has changed."""
+    contents = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+        start = contents.index(archive.read(largest))
+    contents[start + largest.file_size // 2] ^= 1
+    return bytes(contents)
+
+
+def test_a_checksum_that_a_named_surrogate_does_not_have_is_the_configs_fault():
+    with pytest.raises(InputFileError, match=r"Mend exploration\.surrogate_sha256, or leave it out") as caught:
+        load_surrogate("sevennet-0", sha256="0" * 64)
+    assert "fetch" not in str(caught.value)
+
+
+def test_a_device_that_does_not_reach_the_calculator_is_refused():
+    with pytest.raises(ConfigError, match=r"exploration.device' = 'cuda'.*surrogate_options"):
+        load_surrogate("ase.calculators.emt:EMT", device="cuda")
 
 
 def test_an_option_that_the_calculator_does_not_take(mace_file):

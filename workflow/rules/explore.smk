@@ -44,7 +44,6 @@ rule explore:
     params:
         settings=CONFIG.exploration.model_dump(exclude=OF_THE_PLANS),
         walk=lambda wildcards: vars(EXPLORERS[wildcards.walker]),
-        invariants=CONFIG.sampling.descriptor == "surrogate",
         seed=CONFIG.seed,
         config_type="explored",
     message:
@@ -64,7 +63,6 @@ use rule explore as explore_test with:
     params:
         settings=CONFIG.exploration.model_dump(exclude=OF_THE_PLANS),
         walk=lambda wildcards: vars(TESTERS[wildcards.walker]),
-        invariants=False,
         seed=CONFIG.seed,
         config_type="test",
     message:

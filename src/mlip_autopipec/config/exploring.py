@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from mlip_autopipec.config.kinds import (
+    Checksum,
     Count,
     Fraction,
+    FrameTypes,
     Positive,
     Pressures,
     Sampler,
     Section,
     Temperatures,
     Walkers,
-    Words,
 )
 
 
@@ -29,9 +30,7 @@ class Exploration(Section):
     surrogate_options: dict[str, Any] = Field(
         {}, description="Keyword arguments of the calculator (of MACE: default_dtype, head; checked by its signature)."
     )
-    surrogate_sha256: Annotated[str, Field(pattern="^([0-9a-fA-F]{64})?$")] = Field(
-        "", description="SHA-256 that the model file must have; empty: not asked."
-    )
+    surrogate_sha256: Checksum = Field("", description="SHA-256 that the model file must have; empty: not asked.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one.")
     repulsion: bool = Field(
         True,
@@ -93,7 +92,7 @@ class Sampling(Section):
     )
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
     per_cluster: Count = Field(1, description="Frames of each of DIRECT's clusters.")
-    always: Words = Field(
+    always: FrameTypes = Field(
         ["crystal", "molecule", "volume", "strain"],
         description="Types of frames that are always chosen: ideal crystals at all volumes and strains, which no "
         "walker meets and elastic constants rest on, and the molecule. Taken round-robin, those of the reference "

@@ -39,6 +39,10 @@ BUILT_IN_ENGINES = ("espresso", "calculator", "vasp")
 ENGINE_GROUP = "mlip_autopipec.labellers"  # entry points of other packages
 BUILT_IN_SAMPLERS = ("direct", "farthest-point", "d-optimal", "random", "stratified-random")
 SAMPLER_GROUP = "mlip_autopipec.samplers"  # entry points of other packages
+FRAME_TYPES = (
+    "crystal", "molecule", "volume", "strain", "rattle", "bond_breaking", "vacancy", "interstitial", "antisite",
+    "surface", "melt", "amorphous", "normal_mode", "stretch", "dimer", "cluster", "condensed", "own", "explored",
+)  # fmt: skip
 WALKS = ("heat", "quench", "swaps", "cells", "strains", "paths")  # beside plain molecular dynamics
 
 
@@ -52,6 +56,12 @@ def known_engine(name: str) -> str:
 
 def known_sampler(name: str) -> str:
     return _known(name, "sampler", BUILT_IN_SAMPLERS, SAMPLER_GROUP)
+
+
+def known_type(name: str) -> str:
+    if name not in FRAME_TYPES:
+        raise ValueError(f"{name!r} is no type of frame. Known: {', '.join(FRAME_TYPES)}.{nearest(name, FRAME_TYPES)}")
+    return name
 
 
 def known_walk(name: str) -> str:
@@ -86,6 +96,12 @@ def walks_in_order(counts: dict[str, int]) -> dict[str, int]:
     return {name: counts[name] for name in WALKS if name in counts}
 
 
+def checksum(text: str) -> str:
+    if text and (len(text) != 64 or set(text.lower()) - set("0123456789abcdef")):
+        raise ValueError(f"{text!r} is no SHA-256. Write its 64 hexadecimal digits, as sha256sum prints them.")
+    return text
+
+
 def known_symbol(name: str) -> str:
     if name not in SYMBOLS:
         raise ValueError(f"{name!r} is no element. Write element symbols.{nearest(name, SYMBOLS)}")
@@ -107,6 +123,9 @@ def nested(ladder: list[list[int]]) -> list[list[int]]:
 AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Counts = Annotated[list[Count], BeforeValidator(alone, json_schema_input_type=Count | list[Count])]
 Words = Annotated[list[str], BeforeValidator(listed, json_schema_input_type=str | list[str])]
+FrameTypes = Annotated[
+    list[Annotated[str, AfterValidator(known_type)]], BeforeValidator(listed, json_schema_input_type=str | list[str])
+]
 Degrees = Annotated[list[Count], Field(min_length=2, max_length=4)]
 Tried = Annotated[
     list[Positive], Field(min_length=1), BeforeValidator(alone, json_schema_input_type=Positive | list[Positive])
@@ -118,6 +137,7 @@ MagneticState = Literal["high", "low", "antiferro", "ferri"]
 MagneticStates = Annotated[
     list[MagneticState], BeforeValidator(listed, json_schema_input_type=MagneticState | list[MagneticState])
 ]
+Checksum = Annotated[str, AfterValidator(checksum)]
 Generator = Annotated[str, AfterValidator(known_generator)]
 Symbol = Annotated[str, AfterValidator(known_symbol)]
 Prototype = Annotated[str, AfterValidator(canonical)]

@@ -40,6 +40,8 @@ def walks_by_class(known: Known) -> tuple[dict[str, int], str]:
             counts[kind] = max(counts[kind], number)
     if len(known.amounts) == 1:
         counts["swaps"] = 0
+    if "molecular" in known.classes:  # their random structures and large strains tear molecules apart
+        counts["paths"] = counts["strains"] = 0
     return counts, f"what plain MD does not reach in picoseconds, for {', '.join(known.classes)}"
 
 

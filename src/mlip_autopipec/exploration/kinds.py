@@ -76,7 +76,8 @@ class Kind:
         maker: 'module:function' of `function(atoms, settings, plan) -> Stepper`; imported when it is needed.
         suits: whether a walker of this kind can start from a structure; the start is chosen among those.
         wants: what it starts from, in words, for the record when there is none.
-        keeps_mesh: whether frames keep the k-point mesh of the start, which they are a strained and moved copy of.
+        keeps_mesh: whether frames keep the k-point mesh of the start, which they are a strained and moved copy of (as
+            long as it is fine enough for them).
     """
 
     maker: str

@@ -22,6 +22,10 @@ from mlip_autopipec.exploration.scramble import scramble, shortest_distances
 from mlip_autopipec.frames import closest_contact
 
 FALL_EV_PER_ATOM = 0.05  # a frame is kept whenever the enthalpy fell this far: dense where the path is steep
+# Frames more than this above the start are not kept: 3 kB times 6000 K, above all that other walkers meet. Random
+# arrangements begin at up to 6 eV/atom, and a choice by diversity would spend its labels there. A path that ends up as
+# far below the start has found a hole of the surrogate.
+WINDOW_EV_PER_ATOM = 1.5
 CONVERGED_EV_PER_ANGSTROM = 0.05
 # A path ends, too, when this many evaluations together gained less than this: the rest is the crystal's own fine print.
 PATIENCE, GAIN_EV_PER_ATOM = 25, 0.003
@@ -36,7 +40,8 @@ class Paths:
     """Relaxation after relaxation; a step is one evaluation of energy, forces and stress.
 
     Attributes:
-        keep: whether the frame that `advance` left is one to keep: sound, and its forces below the limit.
+        keep: whether the frame that `advance` left is one to keep: sound, its forces below the limit and its enthalpy
+            at most 1.5 eV/atom above the start's.
         temperature_k: none.
 
     Args:
@@ -63,6 +68,7 @@ class Paths:
         self.keep = False
         self._distances = shortest_distances(atoms)
         self._volume = float(atoms.get_volume())
+        self._start_ev = np.nan  # enthalpy of the start, eV/atom
         self._fire = Fire()
         self._path = np.zeros(0)  # enthalpies of the path so far, eV/atom; empty: a new one is due
         self._kept_ev = np.inf  # enthalpy of the latest frame kept, eV/atom
@@ -71,7 +77,13 @@ class Paths:
         self._fall_ev = 0.0  # sum of what the paths lost, eV/atom
 
     def begin(self, atoms: Atoms, random: np.random.Generator) -> None:
-        """Nothing to do: the first call of `advance` rearranges the atoms."""
+        """Find the enthalpy of the start; the first call of `advance` rearranges the atoms.
+
+        Raises:
+            WalkEnded, DataError: the surrogate has none.
+        """
+        generalised_force(atoms, self.pressure)  # one evaluation gives all
+        self._start_ev = (atoms.get_potential_energy() + self.pressure * self._volume) / len(atoms)
 
     def advance(self, atoms: Atoms, steps: int, random: np.random.Generator) -> int:
         """Relax on by at most `steps` evaluations, or to where the enthalpy has fallen by 0.05 eV/atom.
@@ -124,8 +136,11 @@ class Paths:
         except WalkEnded:  # so `Evaluations` says it
             return self._end("no number")
         self._enthalpy_ev = float(enthalpy) / len(atoms)
+        above = self._enthalpy_ev - self._start_ev
+        if above < -WINDOW_EV_PER_ATOM:
+            return self._end("collapsed")
         largest = float(np.linalg.norm(force[: len(atoms)], axis=1).max())
-        self.keep = largest <= self.maximum_force
+        self.keep = largest <= self.maximum_force and not above > WINDOW_EV_PER_ATOM
         self._path = np.append(self._path, self._enthalpy_ev)
         if np.linalg.norm(force, axis=1).max() <= CONVERGED_EV_PER_ANGSTROM:
             return self._end("converged")
@@ -155,6 +170,7 @@ class Paths:
         """Everything that decides the next step, besides atoms and random numbers."""
         return {
             "volume": self._volume,
+            "start_ev": self._start_ev,
             "pairs": np.array(list(self._distances), dtype=np.int64),
             "distances": np.array(list(self._distances.values())),
             "velocity": self._fire.velocity.copy(),
@@ -168,7 +184,8 @@ class Paths:
 
     def restore(self, state: State) -> None:
         """Go on from a `state()`."""
-        self._volume, self._kept_ev, self._fall_ev = (float(state[key]) for key in ("volume", "kept_ev", "fall_ev"))
+        self._volume, self._start_ev = float(state["volume"]), float(state["start_ev"])
+        self._kept_ev, self._fall_ev = float(state["kept_ev"]), float(state["fall_ev"])
         pairs = [(int(a), int(b)) for a, b in np.asarray(state["pairs"])]
         self._distances = dict(zip(pairs, np.asarray(state["distances"]).tolist(), strict=True))
         self._fire.velocity, self._fire.numbers = np.array(state["velocity"]), np.array(state["fire"])

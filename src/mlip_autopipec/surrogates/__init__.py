@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from mlip_autopipec.surrogates.known import SURROGATES
 
 if TYPE_CHECKING:
-    from mlip_autopipec.surrogates.chosen import chosen_surrogate, loader_of_invariants, relaxed_among
+    from mlip_autopipec.surrogates.chosen import (
+        check_invariants,
+        chosen_surrogate,
+        loader_of_invariants,
+        relaxed_among,
+    )
     from mlip_autopipec.surrogates.elements import check_elements, known_elements
     from mlip_autopipec.surrogates.hooks import Invariants, invariants
     from mlip_autopipec.surrogates.loading import load_surrogate
@@ -23,6 +28,7 @@ PACKAGES = {name: known.module for name, known in SURROGATES.items()}  # what Py
 _PLACES = {
     "Invariants": "hooks",
     "check_elements": "elements",
+    "check_invariants": "chosen",
     "loader_of_invariants": "chosen",
     "relaxed_among": "chosen",
     "chosen_surrogate": "chosen",
@@ -37,6 +43,7 @@ __all__ = [
     "SURROGATES",
     "Invariants",
     "check_elements",
+    "check_invariants",
     "chosen_surrogate",
     "identity",
     "invariants",

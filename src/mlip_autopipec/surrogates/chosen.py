@@ -8,6 +8,7 @@ from typing import Any
 from ase import Atoms
 
 from mlip_autopipec.config.full import Exploration
+from mlip_autopipec.errors import ConfigError
 from mlip_autopipec.surrogates.elements import check_elements
 from mlip_autopipec.surrogates.hooks import Invariants, invariants
 from mlip_autopipec.surrogates.loading import load_surrogate
@@ -34,6 +35,19 @@ def chosen_surrogate(settings: Exploration, elements: Iterable[str], relaxed: It
     )
     check_elements(calculator, elements)
     return with_repulsion(calculator, relaxed) if settings.repulsion else calculator
+
+
+def check_invariants(calculator: Any) -> None:
+    """Refuse a surrogate whose invariants cannot be read; for jobs that come before those which need them.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if invariants(calculator) is None:
+        raise ConfigError(
+            "sampling.descriptor", "surrogate", "this surrogate has no invariants that can be read",
+            "Write soap, or take mace-mp or sevennet-0 as the surrogate.",
+        )  # fmt: skip
 
 
 def relaxed_among(structures: Sequence[Atoms]) -> Sequence[Atoms]:

@@ -64,11 +64,16 @@ def load_surrogate(
             path = _weights_of(name, key)
             if family == "mace":
                 settings = {"default_dtype": "float32"} | settings  # as their authors use it for dynamics
-            return _load(name, path, family, settings, device, sha256 or SURROGATES[name].sha256, options_key)
+            return _load(name, path, family, settings, device, sha256, options_key)
     path = Path(name).expanduser()
     if ":" in name and not path.exists():
         if sha256:
             raise ConfigError(SHA256, sha256, f"{name} is no file", "Leave it out, or name a model file.")
+        if device == "cuda":
+            raise ConfigError(
+                DEVICE, device, f"it does not reach {name}, which is made with {options_key} alone",
+                f"Leave it out, and write the device into {options_key} as that calculator calls it.",
+            )  # fmt: skip
         calculator: Calculator = make_calculator(name, settings, key=key, options_key=options_key, names=SURROGATES)
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)
@@ -119,14 +124,18 @@ def _packaged(name: str, family: Family, key: str) -> Any:
 def _load(
     name: str, path: Path, family: Family, options: dict[str, Any], device: str, sha256: str, options_key: str
 ) -> Calculator:
-    found = sha256_of(path)
+    found, published = sha256_of(path), SURROGATES[name].sha256 if name in SURROGATES else ""
     # Before the file is loaded: a model file is a pickle, and runs what it holds.
+    if published and found != published:
+        raise InputFileError(
+            path, f"its SHA-256 is {found}, not {published}, which its authors published",
+            f"Remove it, and run `python -m mlip_autopipec.surrogates fetch {name}`.",
+        )  # fmt: skip
     if sha256 and found != sha256.lower():
         raise InputFileError(
             path, f"its SHA-256 is {found}, not {sha256.lower()}",
-            f"Copy it again; or, if this is the file that you mean, mend {SHA256}."
-            if name not in SURROGATES
-            else f"Remove it, and run `python -m mlip_autopipec.surrogates fetch {name}`.",
+            f"Mend {SHA256}, or leave it out for {name}." if name in SURROGATES else
+            f"Copy it again; or, if this is the file that you mean, mend {SHA256}.",
         )  # fmt: skip
     torch = importlib.import_module("torch")
     where = _device(torch, device)
