@@ -16,7 +16,7 @@ quickstart: setup ## a silicon potential end to end, in some minutes
 
 test: setup      ## the test suite (and Slurm for its test, where apt works)
 	@envs/setup.sh slurm
-	@python -m pytest --numprocesses 2 --dist loadfile
+	@python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup      ## ruff, mypy, snakefmt, snakemake --lint
 	@ruff check $(CODE) && ruff format --check $(CODE) && mypy && snakefmt --check workflow && snakemake --lint

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mlip_autopipec.config import expand, md_walks, rules_walks, walk_plans
+from mlip_autopipec.config import expand, md_walks, walk_plans
 from mlip_autopipec.errors import ConfigError
+from mlip_autopipec.surrogates import weights
 
 LADDER = [300, 900, 2600]
 
@@ -65,11 +66,11 @@ def test_wrong_names_are_told_with_the_nearest_right_one():
 
 
 def test_the_default_surrogate_is_the_best_whose_weights_are_here(monkeypatch, tmp_path):
-    monkeypatch.setattr(rules_walks, "cached", lambda name: None)
+    monkeypatch.setattr(weights, "cached", lambda name: None)
     config, choices = expand({"composition": "Si"})
     assert config.exploration.surrogate == "sevennet-0"
     assert "fetch mace-mp" in choices["exploration.surrogate"].why
-    monkeypatch.setattr(rules_walks, "cached", lambda name: tmp_path / "model")
+    monkeypatch.setattr(weights, "cached", lambda name: tmp_path / "model")
     assert expand({"composition": "Si"})[0].exploration.surrogate == "mace-mp"
 
 
@@ -80,6 +81,8 @@ def test_the_default_surrogate_is_the_best_whose_weights_are_here(monkeypatch, t
         ({"exploration": {"surrogate_sha256": "abc"}}, r"64 hexadecimal"),
         ({"exploration": {"surrogate": "models/none.model"}}, r"no such file"),
         ({"exploration": {"surrogate": "sevenet-0"}}, r"sevennet-0"),
+        ({"exploration": {"surrogate": "mace-mp"}}, r"weights are not on this machine.*fetch mace-mp"),
+        ({"exploration": {"walks": {"swaps": 1}}}, r"Si has one element"),
     ],
 )
 def test_what_would_be_ignored_or_fail_late_is_refused_at_the_start(written, says):

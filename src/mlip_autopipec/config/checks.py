@@ -15,6 +15,7 @@ from mlip_autopipec.config.label_source import SURROGATE_NAMES
 from mlip_autopipec.config.own_data import files_of
 from mlip_autopipec.config.sites import shared_sites
 from mlip_autopipec.errors import ConfigError, nearest
+from mlip_autopipec.surrogates import weights
 from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES
 
 
@@ -65,7 +66,19 @@ def _check_class(config: Config) -> None:
 
 def _check_surrogate(config: Config) -> None:
     name, key = config.exploration.surrogate, "exploration.surrogate"
+    swaps = config.exploration.walks.get("swaps", 0)
+    if swaps and len(config.elements) == 1:
+        raise ConfigError(
+            "exploration.walks", {"swaps": swaps},
+            f"swaps exchange unlike atoms, and {config.composition} has one element", "Leave swaps out.",
+        )  # fmt: skip
     if name in SURROGATES:
+        if SURROGATES[name].entry and weights.cached(name) is None:
+            raise ConfigError(
+                key, name, "its weights are not on this machine",
+                f"Fetch them where there is a network (python -m mlip_autopipec.surrogates fetch {name}), or write "
+                "sevennet-0, whose weights come with its package.",
+            )  # fmt: skip
         return
     path = Path(name).expanduser()
     if os.sep in name or path.suffix in MODEL_SUFFIXES or path.is_file():

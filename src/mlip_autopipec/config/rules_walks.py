@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlip_autopipec.config.kinds import WALKS
 from mlip_autopipec.config.label_source import SURROGATE_NAMES
 from mlip_autopipec.config.rules import FOLLOWS, OURS, Known, rule
-from mlip_autopipec.surrogates.weights import cached
+from mlip_autopipec.surrogates import weights
 
 # What plain MD at constant volume does not reach in picoseconds, by class: melting and thermal expansion (heat),
 # glasses (quench), order and disorder (swaps), shapes of the cell (strains), other structures (paths).
@@ -22,7 +22,7 @@ MATBENCH = "MACE-MPA-0 before SevenNet-0: Matbench Discovery, Riebesell et al., 
 
 @rule("exploration.surrogate", MATBENCH)
 def best_surrogate_that_is_here(known: Known) -> tuple[str, str]:
-    if cached("mace-mp") is not None:
+    if weights.cached("mace-mp") is not None:
         return "mace-mp", f"{SURROGATE_NAMES['mace-mp']}: its weights are on this machine"
     return "sevennet-0", (
         "its weights come with its package; those of mace-mp are not on this machine "
