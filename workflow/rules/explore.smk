@@ -1,15 +1,7 @@
 """Starting structures to candidates: surrogate walkers, descriptors, the choice among them."""
 
-# What a walker does not look at: its own plan says what concerns it, so that another walker leaves it as it is.
-OF_THE_PLANS = {
-    "temperatures_k",
-    "pressures_gpa",
-    "walkers_per_temperature",
-    "steps",
-    "walks",
-    "hottest_k",
-    "device",
-}
+from mlip_autopipec.config.walks import OF_THE_PLANS
+
 # What the descriptors do not look at.
 OF_THE_CHOICE = {"method", "method_later", "candidates", "per_cluster", "always"}
 
@@ -42,7 +34,7 @@ rule explore:
         mem_mb=2500,
         runtime=240,
     params:
-        settings=CONFIG.exploration.model_dump(exclude=OF_THE_PLANS),
+        settings=CONFIG.exploration.model_dump(exclude=set(OF_THE_PLANS)),
         walk=lambda wildcards: vars(EXPLORERS[wildcards.walker]),
         seed=CONFIG.seed,
         config_type="explored",
@@ -61,7 +53,7 @@ use rule explore as explore_test with:
     benchmark:
         f"{RUN}/benchmarks/test/{{walker}}.tsv"
     params:
-        settings=CONFIG.exploration.model_dump(exclude=OF_THE_PLANS),
+        settings=CONFIG.exploration.model_dump(exclude=set(OF_THE_PLANS)),
         walk=lambda wildcards: vars(TESTERS[wildcards.walker]),
         seed=CONFIG.seed,
         config_type="test",

@@ -16,7 +16,7 @@ from mlip_autopipec.config.own_data import files_of
 from mlip_autopipec.config.sites import shared_sites
 from mlip_autopipec.errors import ConfigError, nearest
 from mlip_autopipec.surrogates import weights
-from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES
+from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES, no_such_surrogate
 
 
 def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
@@ -31,7 +31,7 @@ def check_together(config: Config, choices: Mapping[str, Choice]) -> None:
     """
     _check_class(config)
     _check_engine(config)
-    _check_surrogate(config)
+    _check_exploration(config)
     _check_elements(config)
     _check_sources(config)
     for name in config.structures.prototypes:
@@ -64,7 +64,7 @@ def _check_class(config: Config) -> None:
         )  # fmt: skip
 
 
-def _check_surrogate(config: Config) -> None:
+def _check_exploration(config: Config) -> None:
     name, key = config.exploration.surrogate, "exploration.surrogate"
     swaps = config.exploration.walks.get("swaps", 0)
     if swaps and len(config.elements) == 1:
@@ -85,11 +85,7 @@ def _check_surrogate(config: Config) -> None:
         if not path.is_file():
             raise ConfigError(key, name, "no such file", "Paths are relative to where snakemake is started.")
     elif not all(name.partition(":")):
-        raise ConfigError(
-            key, name, "no such surrogate",
-            f"Known: {', '.join(sorted(SURROGATES))}; or the path of a model file ({', '.join(MODEL_SUFFIXES)}), or "
-            f"'package.module:Name' of an ASE calculator.{nearest(name, SURROGATES)}",
-        )  # fmt: skip
+        raise no_such_surrogate(name, key)
 
 
 def _check_engine(config: Config) -> None:

@@ -8,6 +8,11 @@ from mlip_autopipec.config.exploring import Exploration
 
 MOVING_KINDS = frozenset({"heat", "quench", "swaps", "cells"})  # their cells may move where there is no vacuum
 
+# Settings that change nothing for a walk whose plan is given: another walker, or another device, leaves it as it is.
+OF_THE_PLANS = frozenset(
+    {"temperatures_k", "pressures_gpa", "walkers_per_temperature", "steps", "walks", "hottest_k", "device"}
+)
+
 
 @dataclass(frozen=True)
 class Walk:

@@ -13,16 +13,13 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.exploring import Exploration
-from mlip_autopipec.config.walks import Walk
+from mlip_autopipec.config.walks import OF_THE_PLANS, Walk
 from mlip_autopipec.dynamics import choose_start
 from mlip_autopipec.exploration.course import Course, Invariants
 from mlip_autopipec.exploration.kinds import KINDS
 from mlip_autopipec.exploration.progress import Reporter, last_line
 from mlip_autopipec.exploration.streams import Stream
 from mlip_autopipec.seeds import generator
-
-# Settings that change nothing for a walk whose plan is given.
-OF_THE_PLANS = {"temperatures_k", "pressures_gpa", "walkers_per_temperature", "steps", "walks", "hottest_k", "device"}
 
 
 def walk(
@@ -67,7 +64,7 @@ def walk(
     suited = [structure for structure in structures if kind.suits(structure)]
     start = choose_start(suited or structures, generator(seed, config_type, plan.name))
     decides = {
-        "settings": settings.model_dump(mode="json", exclude=OF_THE_PLANS),
+        "settings": settings.model_dump(mode="json", exclude=set(OF_THE_PLANS)),
         "plan": asdict(plan),
         "walk": [seed, config_type, start.info["uid"], start.info["config_type"], vectors_to is not None],
         "surrogate": [surrogate, known.get("repulsion", "")],

@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from mlip_autopipec.config.kinds import SAMPLER_GROUP
 from mlip_autopipec.plugins import find
 
 SAMPLERS = {
@@ -23,7 +24,6 @@ SAMPLERS = {
     "random": "mlip_autopipec.sampling.baselines:random",
     "stratified-random": "mlip_autopipec.sampling.baselines:stratified_random",
 }
-GROUP = "mlip_autopipec.samplers"
 BLOCK_ROWS = 50_000
 
 Indices = NDArray[np.int64]
@@ -107,5 +107,5 @@ def sampler(name: str, key: str = "sampling.method") -> Sampler:
     Raises:
         ConfigError: there is none.
     """
-    found: Sampler = find(name, SAMPLERS, GROUP, key, "sampler")
+    found: Sampler = find(name, SAMPLERS, SAMPLER_GROUP, key, "sampler")
     return found

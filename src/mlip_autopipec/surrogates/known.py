@@ -1,11 +1,13 @@
 """Universal potentials that have a name in the config: what they are, whose they are, what their files must be.
 
-Standard library only: the config reads this at every dry run.
+Standard library, and our errors, only: the config reads this at every dry run.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from mlip_autopipec.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,16 @@ SURROGATES: dict[str, Known] = {
         source="Park et al., J. Chem. Theory Comput. 20, 4857 (2024), doi:10.1021/acs.jctc.4c00190",
     ),
 }
+
+
+def no_such_surrogate(name: str, key: str) -> ConfigError:
+    """What is said of a name that is no surrogate's, no model file's and no import path.
+
+    Args:
+        key: of the config.
+    """
+    return ConfigError(
+        key, name, "no such surrogate",
+        f"Known: {', '.join(sorted(SURROGATES))}; or the path of a model file ({', '.join(MODEL_SUFFIXES)}), or "
+        f"'package.module:Name' of an ASE calculator.{nearest(name, SURROGATES)}",
+    )  # fmt: skip

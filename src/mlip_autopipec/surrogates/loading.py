@@ -18,7 +18,7 @@ from ase.calculators.calculator import Calculator
 from mlip_autopipec.calculators import make_calculator
 from mlip_autopipec.errors import ConfigError, InputFileError, nearest
 from mlip_autopipec.surrogates.archive import Family, family_of
-from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES
+from mlip_autopipec.surrogates.known import MODEL_SUFFIXES, SURROGATES, no_such_surrogate
 from mlip_autopipec.surrogates.lean import lean
 from mlip_autopipec.surrogates.provenance import note
 from mlip_autopipec.surrogates.weights import cached, sha256_of, weights_path
@@ -83,11 +83,7 @@ def load_surrogate(
         family = family_of(path)
         with _packaged(name, family, key):
             return _load(name, path, family, settings, device, sha256, options_key)
-    raise ConfigError(
-        key, name, "no such surrogate",
-        f"Known: {', '.join(sorted(SURROGATES))}; or the path of a model file ({', '.join(MODEL_SUFFIXES)}), or "
-        f"'package.module:Name' of an ASE calculator.{nearest(name, SURROGATES)}",
-    )  # fmt: skip
+    raise no_such_surrogate(name, key)
 
 
 def _weights_of(name: str, key: str) -> Path:
