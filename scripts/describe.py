@@ -6,10 +6,8 @@ with job(snakemake.log[0]):
     from pathlib import Path
 
     from mlip_autopipec.config import expand
-    from mlip_autopipec.sampling import describe, describer
-    from mlip_autopipec.surrogates import loader_of_invariants
+    from mlip_autopipec.sampling import configured_describer, describe
 
     config, frames = expand(snakemake.config)[0], snakemake.input.frames
-    load = loader_of_invariants(config.exploration, config.elements)
     known = Path(frames).with_suffix(".invariants.npz")  # left by a walker, where it had them
-    describe(frames, snakemake.output.features, describer(config.sampling, config.elements, load), known)
+    describe(frames, snakemake.output.features, configured_describer(config), known)

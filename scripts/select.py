@@ -10,12 +10,11 @@ with job(snakemake.log[0]):
     from mlip_autopipec.frames import read_frames, write_frames
     from mlip_autopipec.labelling import forecast
     from mlip_autopipec.labelling.ledger import Ledger
-    from mlip_autopipec.sampling import choose_first, choose_uncertain, describer
-    from mlip_autopipec.surrogates import loader_of_invariants
+    from mlip_autopipec.sampling import choose_first, choose_uncertain, configured_describer
 
     i, o, p = snakemake.input, snakemake.output, snakemake.params
     config = expand(snakemake.config)[0]
-    make = describer(config.sampling, config.elements, loader_of_invariants(config.exploration, config.elements))
+    make = configured_describer(config)
     if snakemake.wildcards.gen == "0":
         frames, record = choose_first(read_frames(i.candidates), p.labels_first, config.sampling, make, p.seed)
     else:

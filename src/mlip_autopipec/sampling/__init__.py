@@ -2,7 +2,7 @@
 
 from mlip_autopipec.sampling.atlas import atlas
 from mlip_autopipec.sampling.choose import choose_candidates, choose_first, choose_uncertain
-from mlip_autopipec.sampling.descriptors import describer, vectors_of
+from mlip_autopipec.sampling.descriptors import configured_describer, describer, vectors_of
 from mlip_autopipec.sampling.pool import Pool
 from mlip_autopipec.sampling.projection import pool_map, write_map
 from mlip_autopipec.sampling.samplers import SAMPLERS, sampler
@@ -15,6 +15,7 @@ __all__ = [
     "choose_candidates",
     "choose_first",
     "choose_uncertain",
+    "configured_describer",
     "describe",
     "describer",
     "pool_map",

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mlip_autopipec.errors import ConfigError, DataError
 from mlip_autopipec.features import PARTS, structure_vector
+from mlip_autopipec.surrogates import loader_of_invariants
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
-    from mlip_autopipec.config.full import Sampling
+    from mlip_autopipec.config.full import Config, Sampling
 
 UNCOMPRESSED_ELEMENTS = 3
 """Elements up to which 'auto' leaves SOAP as it is: its length goes with their square, with mu1nu1 linearly."""
@@ -142,6 +143,12 @@ def describer(
     if load is None:
         raise ValueError("the surrogate's invariants need the surrogate")
     return Surrogate(load, key)
+
+
+def configured_describer(config: Config) -> Describer:
+    """The descriptor of a run: the same for every file of it. The surrogate is loaded when a vector needs it."""
+    load = loader_of_invariants(config.exploration, config.elements)
+    return describer(config.sampling, config.elements, load)
 
 
 def vectors_of(frames: Iterable[Atoms], describer: Describer) -> Vectors:
