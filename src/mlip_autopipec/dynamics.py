@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.errors import DataError
-from mlip_autopipec.frames import ISOLATED_ATOM, closest_contact
+from mlip_autopipec.frames import closest_contact
 from mlip_autopipec.integrators import Bath, set_velocities, step
 
 FLOWN_ANGSTROM = 1e5  # nothing diffuses that far in a walk
@@ -65,24 +65,6 @@ def exploded(atoms: Atoms, guards: Guards) -> bool:
 def flown(atoms: Atoms) -> bool:
     """Whether a position is no number, or so far away that searches for neighbours would not end."""
     return not np.abs(atoms.positions).max(initial=0.0) < FLOWN_ANGSTROM
-
-
-def choose_start(structures: list[Atoms], random: np.random.Generator) -> Atoms:
-    """The structure a walker starts from: a type of structure at random, each as likely, then one of that type.
-
-    So a few surfaces are walked from as often as many rattled crystals. Isolated atoms have nowhere to go.
-
-    Raises:
-        DataError: there is no structure to start from.
-    """
-    by_type: dict[str, list[Atoms]] = {}
-    for frame in structures:
-        if frame.info["config_type"] != ISOLATED_ATOM and len(frame) > 1:
-            by_type.setdefault(frame.info["config_type"], []).append(frame)
-    if not by_type:
-        raise DataError("there is no structure to start from: structures.extxyz holds none of two atoms or more")
-    kind = sorted(by_type)[int(random.integers(len(by_type)))]
-    return by_type[kind][int(random.integers(len(by_type[kind])))]
 
 
 def run(

@@ -2,7 +2,8 @@
 
 Every frame is an `ase.Atoms` whose `info` carries `uid`, `parent`, `origin`, `generation` and `config_type`, and
 `plane_distances` (A): those of the lattice planes of the unstrained cell, 0 where there is vacuum. The k-point mesh
-follows from them, so that strained cells and walkers keep the mesh of the cell they came from.
+follows from them, so that strained cells and walkers keep the mesh of the cell they came from. Frames of a walker carry
+`start_type`, the `config_type` of what it started from.
 Labels are `REF_energy` (eV, total), `REF_forces` (N x 3, eV/A) and `REF_stress` (Voigt xx,yy,zz,yz,xz,xy, eV/A^3,
 ASE's sign). Uncertainty is `gamma` (per atom, dimensionless) and `gamma_max`.
 """
@@ -28,6 +29,7 @@ ENERGY, FORCES, STRESS, MAGMOMS = "REF_energy", "REF_forces", "REF_stress", "REF
 GAMMA, GAMMA_MAX = "gamma", "gamma_max"
 ISOLATED_ATOM = "IsolatedAtom"
 PLANE_DISTANCES = "plane_distances"
+START_TYPE = "start_type"
 VACUUM_ANGSTROM = 6.0  # a gap wider than this is vacuum: judged 23 shapes rightly
 
 _IDENTITY_STEP_ANGSTROM = 1e-5  # coordinates closer than this are the same frame; files keep 8 decimals

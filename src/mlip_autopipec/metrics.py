@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from mlip_autopipec.frames import ENERGY, FORCES, ISOLATED_ATOM, STRESS
+from mlip_autopipec.frames import ENERGY, FORCES, ISOLATED_ATOM, START_TYPE, STRESS
 
 EV_PER_ANGSTROM3_IN_GPA = 160.21766208  # CODATA 2018: 1 eV/A^3 in GPa
 
@@ -17,8 +17,8 @@ def compare(frames: list[Atoms], calculator: Calculator) -> list[dict[str, Any]]
     """Label and prediction of every frame but isolated atoms.
 
     Returns:
-        One dict per frame: uid, config_type, atoms, generation, energies in eV/atom, forces in eV/A (flat lists),
-        stresses in GPa (Voigt) where labelled.
+        One dict per frame: uid, config_type, start_type ('' where no walker made it), atoms, generation, energies in
+        eV/atom, forces in eV/A (flat lists), stresses in GPa (Voigt) where labelled.
     """
     rows = []
     for frame in frames:
@@ -29,6 +29,7 @@ def compare(frames: list[Atoms], calculator: Calculator) -> list[dict[str, Any]]
         row = {
             "uid": frame.info["uid"],
             "config_type": frame.info["config_type"],
+            "start_type": str(frame.info.get(START_TYPE, "")),
             "generation": int(frame.info.get("generation", 0)),
             "atoms": len(frame),
             "energy_label_ev_per_atom": float(frame.info[ENERGY]) / len(frame),
@@ -46,6 +47,8 @@ def compare(frames: list[Atoms], calculator: Calculator) -> list[dict[str, Any]]
 def evaluate(calculator: Any, dataset: list[Atoms], test: list[Atoms]) -> dict[str, Any]:
     """Errors on training and test labels, whole, by type, and frame by frame, with the largest gamma of each frame.
 
+    Test frames of walkers are of one type: they are told apart by what their walkers started from.
+
     Args:
         calculator: potential with `gamma(atoms)`.
     """
@@ -56,7 +59,7 @@ def evaluate(calculator: Any, dataset: list[Atoms], test: list[Atoms]) -> dict[s
         for row in rows:
             row["gamma_max"] = float(calculator.gamma(by_uid[row["uid"]]).max())
         result[name] = summarise(rows)
-        result[f"{name}_by_type"] = by_type(rows)
+        result[f"{name}_by_type"] = by_type(rows, "start_type" if name == "test" else "config_type")
         result[f"{name}_frames"] = rows
     return result
 
@@ -79,10 +82,10 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def by_type(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """`summarise` for each config_type."""
-    types = sorted({row["config_type"] for row in rows})
-    return {name: summarise([row for row in rows if row["config_type"] == name]) for name in types}
+def by_type(rows: list[dict[str, Any]], key: str = "config_type") -> dict[str, dict[str, Any]]:
+    """`summarise` for each config_type, or start_type where there is one."""
+    types = sorted({row[key] or row["config_type"] for row in rows})
+    return {name: summarise([row for row in rows if (row[key] or row["config_type"]) == name]) for name in types}
 
 
 def _rms(values: Any) -> float | None:

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 from argon import QuickArgon, argon_calculator
-from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.exploring import Exploration
 from mlip_autopipec.config.walks import Walk
-from mlip_autopipec.dynamics import choose_start
 from mlip_autopipec.errors import ConfigError, DataError
 from mlip_autopipec.exploration import ensembles, spread, walk
 from mlip_autopipec.features import structure_vector
@@ -53,20 +51,6 @@ def test_a_walker_keeps_a_frame_every_interval_with_lineage_and_energy(walked):
         "gap_angstrom": 0, "start": "", "start_type": "volume", "steps_asked": 40, "steps_done": 40, "frames": 4,
         "stopped": "", "evaluations": 41, "resumed_from_step": 0, "seconds": 0, "warnings": [], "notes": {},
     }  # fmt: skip
-
-
-def test_walkers_start_from_every_type_alike_however_many_frames_it_has():
-    atom = new_frame(Atoms("Ar", cell=[9, 9, 9], pbc=True), origin="t", config_type="IsolatedAtom")
-    few = [new_frame(bulk("Ar", a=5.3, cubic=True), origin="t", config_type="surface")]
-    many = [new_frame(bulk("Ar", a=5.0 + 0.01 * k, cubic=True), origin="t", config_type="rattle") for k in range(40)]
-    random = np.random.default_rng(0)
-    starts = [choose_start([atom, *many, *few], random) for _ in range(400)]
-    share = sum(one.info["config_type"] == "surface" for one in starts) / 400
-    assert share == pytest.approx(0.5, abs=0.08)
-    assert not any(one.info["config_type"] == "IsolatedAtom" for one in starts)
-    assert len({one.info["uid"] for one in starts}) > 35
-    with pytest.raises(DataError, match="no structure"):
-        choose_start([atom], random)
 
 
 def test_a_walked_frame_keeps_the_mesh_of_its_start(walked):

@@ -88,6 +88,14 @@ def test_supercell_is_near_the_wanted_size():
     assert len(supercell(parents[0], task.settings)) == 32
 
 
+@pytest.mark.parametrize("name", ["vacancies", "interstitials", "antisites"])
+def test_defects_have_their_surroundings_however_small_the_other_cells_are(name):
+    parents, task = setup("CuAu", ["L1_0"], ("alloy",), atoms_max=8)
+    assert len(supercell(parents[0], task.settings)) <= 8
+    assert {len(frame) for frame in generate(name, parents, task)[0]} <= set(range(15, 32))
+    assert generate(name, parents, task)[0]
+
+
 def test_ionic_crystals_lose_whole_formula_units_too_and_exchange_only_cations():
     parents, task = setup("MgAl2O4", ["H1_1"], ("ionic",), atoms_max=60)
     schottky = [f for f in generate("vacancies", parents, task)[0] if "Schottky" in f.info["origin"]]

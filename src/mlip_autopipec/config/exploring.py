@@ -41,7 +41,11 @@ class Exploration(Section):
     pressures_gpa: Pressures = Field(
         [0.0], description="Pressures that walkers with a barostat take in turn, GPa; negative ones pull."
     )
-    walkers_per_temperature: Count = Field(2, description="Independent walkers of plain MD at each temperature.")
+    walkers_per_temperature: Count = Field(
+        2,
+        description="Independent walkers of plain MD at each temperature: the first starts from the reference (of "
+        "molecules: the condensed phase), the others from other starting structures.",
+    )
     steps: Count = Field(1000, description="MD steps of a walker (of relaxation paths: evaluations).")
     timestep_fs: Positive = Field(description="MD time step, fs.")
     thermostat: Literal["langevin", "bussi"] = Field(
@@ -74,6 +78,11 @@ class Test(Section):
     """The held-out test set: its own trajectories, which no selection ever sees."""
 
     temperatures_k: Temperatures = Field(description="Temperatures of the test walkers, K.")
+    walkers_per_temperature: Count = Field(
+        2,
+        description="Test walkers at each temperature: the first walks from the reference (of molecules: the condensed "
+        "phase), the others from other starting structures.",
+    )
     steps: Count = Field(500, description="MD steps of a test walker.")
     frames: Count = Field(30, description="Frames labelled for the test, spread evenly over the test walkers.")
 

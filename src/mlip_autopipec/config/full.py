@@ -75,7 +75,10 @@ class Structures(Section):
     )
     supercell_edge_angstrom: Positive = Field(7.0, description="Edges of labelled cells are near this length, A.")
     atoms_min: Count = Field(8, description="Atoms of a labelled crystal, at least.")
-    atoms_max: Count = Field(description="Atoms of a labelled cell, at most (a larger parent is left as it is).")
+    atoms_max: Count = Field(
+        description="Atoms of a labelled cell, at most (a larger parent is left as it is, and defects have 16 atoms or "
+        "more about them)."
+    )
     volume_strain_max: Fraction = Field(description="Largest relative change of volume, to both sides.")
     shear_strain_max: Fraction = Field(0.06, description="Largest engineering shear and uniaxial strain.")
     rattle_amplitudes_angstrom: Tried = Field(
@@ -283,7 +286,11 @@ class Simulation(Section):
 
     engine: Literal["ase"] = Field("ase", description="Program that runs the dynamics.")
     temperatures_k: Temperatures = Field(description="Temperatures of the walkers, K.")
-    walkers_per_temperature: Count = Field(2, description="Independent walkers at each temperature.")
+    walkers_per_temperature: Count = Field(
+        2,
+        description="Independent walkers at each temperature: the first starts from the reference (of molecules: the "
+        "condensed phase), the others in each generation from another starting structure.",
+    )
     steps: Count = Field(10000, description="MD steps of a walker.")
     timestep_fs: Positive = Field(description="MD time step, fs.")
     friction_per_ps: Positive = Field(5.0, description="Friction of the Langevin thermostat, 1/ps.")

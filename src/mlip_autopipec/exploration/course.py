@@ -21,7 +21,7 @@ from mlip_autopipec.exploration.progress import Reporter
 from mlip_autopipec.exploration.shape import shape
 from mlip_autopipec.exploration.streams import Stream
 from mlip_autopipec.features import structure_vector
-from mlip_autopipec.frames import PLANE_DISTANCES, new_frame, plane_gaps
+from mlip_autopipec.frames import PLANE_DISTANCES, START_TYPE, new_frame, plane_gaps
 from mlip_autopipec.seeds import generator
 
 _STEPPER, _RESULT = "stepper_", "result_"
@@ -123,6 +123,7 @@ class Course:
             parent=self._start.info["uid"],
             like=self._start if KINDS[self._plan.kind].keeps_mesh and self._mesh_fits() else None,
             surrogate_energy=energy,
+            **{START_TYPE: self._start.info["config_type"]},
         )
         stream.append(frame, self._vector())
         self._evaluations.forget()

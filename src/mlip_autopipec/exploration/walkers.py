@@ -14,12 +14,12 @@ from ase.calculators.calculator import Calculator
 
 from mlip_autopipec.config.exploring import Exploration
 from mlip_autopipec.config.walks import OF_THE_PLANS, Walk
-from mlip_autopipec.dynamics import choose_start
 from mlip_autopipec.exploration.course import Course, Invariants
 from mlip_autopipec.exploration.kinds import KINDS
 from mlip_autopipec.exploration.progress import Reporter, last_line
 from mlip_autopipec.exploration.streams import Stream
 from mlip_autopipec.seeds import generator
+from mlip_autopipec.starts import choose_start
 
 
 def walk(
@@ -43,7 +43,7 @@ def walk(
     stops, keeps the frames before, and says so in its record.
 
     Args:
-        structures: starting structures; the walker takes one of them that suits its kind.
+        structures: starting structures, the reference first; the walker takes one of them that suits its kind.
         plan: what it does; with the seed and `config_type` its name decides everything random.
         path: the file of frames, `.extxyz`. With `invariants` there is one of structure vectors beside it,
             `.invariants.npz`: uid (frames,), vectors (frames, 3F) float32, key (of the surrogate).
@@ -62,7 +62,8 @@ def walk(
     known = dict(identity or {})
     surrogate = str(known.get("identity_key") or settings.surrogate)
     suited = [structure for structure in structures if kind.suits(structure)]
-    start = choose_start(suited or structures, generator(seed, config_type, plan.name))
+    suits = kind.suits if suited else lambda atoms: True
+    start = choose_start(structures, generator(seed, config_type, plan.name), plan.name, suits)
     decides = {
         "settings": settings.model_dump(mode="json", exclude=set(OF_THE_PLANS)),
         "plan": asdict(plan),

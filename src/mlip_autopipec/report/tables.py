@@ -92,7 +92,13 @@ def error_rows(evaluation: Record) -> Iterator[dict[str, Any]]:
         by_type = evaluation[f"{key}_by_type"]
         if len(by_type) > 1:
             for kind, errors in by_type.items():
-                yield {"set": name, "type": kind, "words": TYPES.get(kind, ""), **errors}
+                walked = key == "test" and kind != "test"
+                yield {
+                    "set": f"{name}, walks from" if walked else name,
+                    "type": kind,
+                    "words": TYPES.get(kind, ""),
+                    **errors,
+                }
         yield {"set": name, "type": "", "words": "all", **evaluation[key]}
 
 

@@ -9,9 +9,10 @@ from ase import Atoms
 
 from mlip_autopipec.ace import ACECalculator
 from mlip_autopipec.config.full import Simulation
-from mlip_autopipec.dynamics import Guards, Thermostat, choose_start, run
-from mlip_autopipec.frames import GAMMA, GAMMA_MAX, new_frame
+from mlip_autopipec.dynamics import Guards, Thermostat, run
+from mlip_autopipec.frames import GAMMA, GAMMA_MAX, START_TYPE, new_frame
 from mlip_autopipec.seeds import generator
+from mlip_autopipec.starts import choose_start
 
 
 def simulate(
@@ -33,7 +34,8 @@ def simulate(
     above `gamma_stop` the walker stops and keeps that frame too.
 
     Args:
-        structures: starting structures; the walker takes one, another in each generation.
+        structures: starting structures, the reference first; the walker takes one (see `choose_start`): another in each
+            generation, where it is not the material itself.
         calculator: potential with its active set.
         name: the walker's name; with seed and generation it decides everything random.
 
@@ -44,7 +46,7 @@ def simulate(
         DataError: there is no structure to start from.
     """
     random = generator(seed, "simulate", generation, name)
-    start = choose_start(structures, random)
+    start = choose_start(structures, random, name)
     uncertain: list[Atoms] = []
     trace: list[tuple[int, float]] = []
 
@@ -59,6 +61,7 @@ def simulate(
                 config_type="simulated",
                 like=start,
                 generation=generation + 1,
+                **{START_TYPE: start.info["config_type"]},
             )
             frame.arrays[GAMMA] = gamma
             frame.info[GAMMA_MAX] = largest

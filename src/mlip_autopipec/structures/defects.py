@@ -18,7 +18,7 @@ from mlip_autopipec.structures.charges import same_sign
 from mlip_autopipec.structures.perturb import crystals, rattle, shares
 from mlip_autopipec.structures.task import Task
 
-_ATOMS_MIN = 16  # a vacancy among fewer atoms is another crystal rather than a defect
+_ATOMS_MIN = 16  # a vacancy among fewer atoms is another crystal rather than a defect, whatever `atoms_max` says
 _LARGEST_SHARE_REMOVED = 0.2  # a whole formula unit is taken out only of cells that are this much larger
 _ROOM_FRACTION = 0.82  # of the sum of covalent radii: neighbours of an interstitial are pushed out to it
 
@@ -132,8 +132,11 @@ def _defects(
     """`number` rattled cells, the possible changes in turn."""
     frames = []
     amplitude = min(task.settings.rattle_amplitudes_angstrom)
+    settings = task.settings
+    if settings.atoms_max < _ATOMS_MIN:
+        settings = settings.model_copy(update={"atoms_max": 2 * _ATOMS_MIN - 1})
     for parent, share in shares(crystals(parents), number):
-        cell = supercell(parent, task.settings, atoms_min=max(_ATOMS_MIN, task.settings.atoms_min))
+        cell = supercell(parent, settings, atoms_min=max(_ATOMS_MIN, settings.atoms_min))
         random = task.random(kind, parent.info["uid"])
         made: list[Change] = []
         while len(made) < share and (more := changes(cell, random)):
