@@ -38,6 +38,13 @@ def test_of_molecules_the_material_is_the_condensed_phase():
     assert choose_start(frames[:2], random, "T0300-0") is frames[0]  # no condensed phase: the molecule
 
 
+def test_no_walk_starts_from_a_pulled_bond_where_there_is_anything_else():
+    frames = [boxed("molecule", 0.0), boxed("dimer", 0.1), *(boxed("stretch", 0.2 + 0.1 * k) for k in range(20))]
+    random = np.random.default_rng(0)
+    assert {choose_start(frames, random, "T0300-1").info["config_type"] for _ in range(40)} == {"molecule", "dimer"}
+    assert choose_start(frames[2:], random, "T0300-1").info["config_type"] == "stretch"
+
+
 def test_a_reference_that_does_not_suit_leaves_the_walker_another_start():
     frames = [argon(5.3, "crystal"), argon(5.2, "vacancy")]
     chosen = choose_start(frames, np.random.default_rng(0), "swaps-0", lambda atoms: atoms is frames[1])

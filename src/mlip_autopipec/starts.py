@@ -10,6 +10,10 @@ from ase import Atoms
 from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import ISOLATED_ATOM
 
+SCANS = frozenset({"stretch", "bond_breaking"})
+"""Types of structures whose bonds were pulled to any length: walks from there are collisions at thousands of kelvin,
+whatever the thermostat says."""
+
 
 def choose_start(
     structures: list[Atoms],
@@ -23,7 +27,8 @@ def choose_start(
     potential is made for must be seen at every temperature, whatever else there is. It is the first structure (the
     reference crystal, or the first file of a user), or of molecules one of the condensed phase, where there is one. All
     others take a type of structure at random, each as likely, then one of that type, so that a few surfaces are walked
-    from as often as many rattled crystals. Isolated atoms have nowhere to go.
+    from as often as many rattled crystals. Isolated atoms have nowhere to go; pulled bonds (`SCANS`) are left out where
+    there is anything else.
 
     Args:
         structures: starting structures, the reference first.
@@ -39,6 +44,7 @@ def choose_start(
             by_type.setdefault(frame.info["config_type"], []).append(frame)
     if not by_type:
         raise DataError("there is no structure to start from: structures.extxyz holds none of two atoms or more")
+    by_type = {kind: frames for kind, frames in by_type.items() if kind not in SCANS} or by_type
     reference = structures[0]
     if name.rpartition("-")[2] == "0":
         if reference.info["config_type"] == "molecule" and "condensed" in by_type:

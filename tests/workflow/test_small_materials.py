@@ -73,6 +73,9 @@ def test_an_ionic_compound_goes_through_the_whole_loop(tmp_path):
     assert "B1" in page
     reference = read_frames(run / "structures.extxyz")[0]
     assert reference.info["config_type"] == "crystal"
+    for walks in ("explored", "test", "simulated/gen0"):
+        record = json.loads((run / walks / "T0300-0.json").read_text())
+        assert record["start"] == reference.info["uid"]
     for frame in read_frames(run / "dataset_gen0.extxyz"):
         if frame.info.get("parent") == reference.info["uid"] and frame.info["config_type"] in ("volume", "strain"):
             np.testing.assert_allclose(frame.info["plane_distances"], reference.info["plane_distances"])

@@ -102,10 +102,10 @@ class Sampling(Section):
     candidates: Count = Field(description="Number of frames chosen among all starting and explored ones.")
     per_cluster: Count = Field(1, description="Frames of each of DIRECT's clusters.")
     always: FrameTypes = Field(
-        ["crystal", "molecule", "volume", "strain"],
+        ["crystal", "molecule", "volume", "strain", "normal_mode", "stretch"],
         description="Types of frames that are always chosen: ideal crystals at all volumes and strains, which no "
-        "walker meets and elastic constants rest on, and the molecule. Taken round-robin, those of the reference "
-        "first, at most half of the candidates.",
+        "walker meets and elastic constants rest on; the molecule, its vibrations and its bonds, which its stiffness "
+        "rests on. Taken round-robin, those of the reference first, at most half of the candidates.",
     )
     soap_cutoff_angstrom: Positive = Field(description="Cutoff of the SOAP descriptor, A.")
     soap_n_max: Count = Field(6, description="Radial functions of SOAP.")
