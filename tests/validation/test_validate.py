@@ -13,7 +13,7 @@ from mlip_autopipec.errors import DataError
 from mlip_autopipec.frames import new_frame, set_label
 from mlip_autopipec.metrics import EV_PER_ANGSTROM3_IN_GPA
 from mlip_autopipec.structures.reference import isolated_atoms, reference_series
-from mlip_autopipec.validation import validate
+from mlip_autopipec.validation import judge, validate
 from mlip_autopipec.validation.breathing import fit_breathing
 from mlip_autopipec.validation.elastic import elastic
 from mlip_autopipec.validation.eos import conventional_a, fit_eos, held_fixed
@@ -131,6 +131,22 @@ def test_bad_test_errors_and_missing_test_frames_fail():
     _, _, verdict = validate(labelled_cells(), argon_calculator(), none, LIMITS)
     assert len(verdict["failures"]) == 2
     assert "no labelled test frame" in verdict["failures"][0]
+
+
+def test_a_group_of_test_frames_above_a_limit_that_the_whole_keeps_is_a_warning():
+    group = {"frames": 6, "energy_rmse_mev_per_atom": 6.56, "force_rmse_mev_per_angstrom": 90.0}
+    fine = {"frames": 14, "energy_rmse_mev_per_atom": 1.0, "force_rmse_mev_per_angstrom": 20.0}
+    verdict = judge(GOOD | {"test_by_type": {"condensed": group, "normal_mode": fine}}, LIMITS)
+    assert verdict["passed"]
+    assert verdict["warnings"] == [
+        "The test as a whole keeps its limit, the 6 frames of 'condensed' do not: "
+        "test energy RMSE, meV/atom: 6.56 (limit 5)."
+    ]
+    assert not judge(GOOD | {"test_by_type": {"condensed": group}}, LIMITS)["warnings"]  # the whole is all there is
+    bad = {"test": {"frames": 20, "energy_rmse_mev_per_atom": 5.5, "force_rmse_mev_per_angstrom": 20.0}}
+    failed = judge(bad | {"test_by_type": {"condensed": group, "normal_mode": fine}}, LIMITS)
+    assert not failed["passed"]  # a failure says it already
+    assert not failed["warnings"]
 
 
 def test_a_curve_without_a_minimum_is_a_failure_in_words():

@@ -88,7 +88,7 @@ def validate(
             failures.append(f"the elastic constants could not be computed ({error})")
     checks |= _test_checks(evaluation["test"], settings)
     failures += [_sentence(one) for one in checks.values() if not one["passed"]]
-    verdict = _verdict(checks, failures, dimers) | {"scope": scope(curve)}
+    verdict = _verdict(checks, failures, dimers, hidden_by_the_mean(evaluation, settings)) | {"scope": scope(curve)}
     return curve, constants, verdict
 
 
@@ -124,11 +124,29 @@ def scope(curve: dict[str, Any]) -> list[str]:
     return said
 
 
-def _verdict(checks: dict[str, dict[str, Any]], failures: list[str], dimers: dict[str, Any] | None) -> dict[str, Any]:
+def hidden_by_the_mean(evaluation: dict[str, Any], settings: ErrorLimits) -> list[str]:
+    """Warnings of groups of test frames above a limit that the test as a whole keeps, one sentence each.
+
+    Groups are those of `test_by_type`: what the test walkers started from.
+    """
+    whole, groups = _test_checks(evaluation["test"], settings), evaluation.get("test_by_type", {})
+    if len(groups) < 2:
+        return []
+    return [
+        f"The test as a whole keeps its limit, the {errors['frames']} frames of '{group}' do not: {_sentence(one)}."
+        for group, errors in groups.items()
+        for key, one in _test_checks(errors, settings).items()
+        if whole[key]["passed"] and not one["passed"]
+    ]
+
+
+def _verdict(
+    checks: dict[str, dict[str, Any]], failures: list[str], dimers: dict[str, Any] | None, warnings: list[str]
+) -> dict[str, Any]:
     if dimers is not None:
         checks = checks | dimer_checks(dimers)
         failures = failures + dimer_failures(dimers)
-    warnings = [] if dimers is None else dimer_warnings(dimers)
+    warnings = warnings + ([] if dimers is None else dimer_warnings(dimers))
     return {"passed": not failures, "checks": checks, "failures": failures, "warnings": warnings, "scope": []}
 
 
@@ -144,7 +162,7 @@ def judge(evaluation: dict[str, Any], limits: ErrorLimits, dimers: dict[str, Any
     """
     checks = _test_checks(evaluation["test"], limits)
     failures = [_sentence(one) for one in checks.values() if not one["passed"]]
-    return _verdict(checks, failures, dimers)
+    return _verdict(checks, failures, dimers, hidden_by_the_mean(evaluation, limits))
 
 
 def _energies(cells: list[Atoms], calculator: Calculator) -> tuple[np.ndarray, np.ndarray]:
