@@ -38,3 +38,4 @@ def test_test_errors_are_told_apart_by_what_the_walkers_started_from():
 def test_test_frames_that_no_walker_made_keep_their_own_type():
     found = evaluate(Potential(), [], [labelled(3.6, 0.002, "test"), labelled(3.7, 0.004, "surface")])
     assert set(found["test_by_type"]) == {"test", "surface"}
+    assert {row["set"] for row in error_rows(found)} == {"training", "test"}

@@ -88,13 +88,13 @@ def checks(summary: Summary) -> list[Check]:
 
 def error_rows(evaluation: Record) -> Iterator[dict[str, Any]]:
     """Errors by set and type of structure; the row of a whole set has no type."""
+    starts = {row.get("start_type") for row in evaluation["test_frames"]}
     for key, name in (("train", "training"), ("test", "test")):
         by_type = evaluation[f"{key}_by_type"]
         if len(by_type) > 1:
             for kind, errors in by_type.items():
-                walked = key == "test" and kind != "test"
                 yield {
-                    "set": f"{name}, walks from" if walked else name,
+                    "set": f"{name}, walks from" if key == "test" and kind in starts else name,
                     "type": kind,
                     "words": TYPES.get(kind, ""),
                     **errors,
